@@ -1,0 +1,1 @@
+//! Configuration: flags before environment before file before defaults.

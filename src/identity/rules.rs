@@ -1,0 +1,232 @@
+//! Roles, relations and acts: the words in which the policy speaks. Pure.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::db::text_enum;
+
+text_enum! {
+    /// What a person is in the firm (2-governance, Inventory, roles).
+    pub enum Role {
+        /// Manages people, regions, rules; may do what owners may.
+        Admin = "ADMIN",
+        /// Works on validation requests.
+        Validator = "VALIDATOR",
+        /// Gives the global approval.
+        GlobalApprover = "GLOBAL_APPROVER",
+        /// Gives the approval of named regions.
+        RegionalApprover = "REGIONAL_APPROVER",
+        /// Runs environments and releases.
+        Operator = "OPERATOR",
+        /// Reviews overrides.
+        Compliance = "COMPLIANCE",
+        /// Reads all, changes nothing.
+        Auditor = "AUDITOR",
+        /// Sees the models they have a relation to.
+        Member = "MEMBER",
+    }
+}
+
+impl Role {
+    /// The role as a person reads it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Admin => "Administrator",
+            Self::Validator => "Validator",
+            Self::GlobalApprover => "Global approver",
+            Self::RegionalApprover => "Regional approver",
+            Self::Operator => "Operator",
+            Self::Compliance => "Compliance",
+            Self::Auditor => "Auditor",
+            Self::Member => "Member",
+        }
+    }
+}
+
+text_enum! {
+    /// How a person stands to the thing they act on.
+    pub enum Relation {
+        /// Owns the model.
+        Owner = "owner",
+        /// Develops the model.
+        Developer = "developer",
+        /// Owns the model in the region at hand.
+        RegionalOwner = "regional_owner",
+        /// Was lent the right to deploy, and the loan is in force.
+        DelegateDeploy = "delegate_deploy",
+        /// Was lent the right to submit changes, and the loan is in force.
+        DelegateSubmit = "delegate_submit",
+        /// Has the task at hand.
+        Assignee = "assignee",
+        /// Asked for what is to be decided.
+        Requester = "requester",
+        /// Is the person the act is about.
+        Oneself = "oneself",
+    }
+}
+
+text_enum! {
+    /// Every kind of act, as policies name it: `Action::"task.confirm"`.
+    pub enum Action {
+        /// See a model and all that hangs on it.
+        ModelView = "model.view",
+        /// See every model, whatever one's relations.
+        ModelViewAll = "model.view_all",
+        /// Add a model to the inventory.
+        ModelCreate = "model.create",
+        /// Change a model's particulars, regions, owners.
+        ModelEdit = "model.edit",
+        /// Lend and take back an owner's rights.
+        ModelDelegate = "model.delegate",
+        /// Bring in an inventory file.
+        InventoryImport = "inventory.import",
+        /// Submit a change: make a version, plan it, give it an artifact.
+        VersionSubmit = "version.submit",
+        /// Delete a bare draft.
+        VersionDelete = "version.delete",
+        /// Ask for a validation, cancel it.
+        ValidationRequest = "validation.request",
+        /// Move a validation through its states.
+        ValidationWork = "validation.work",
+        /// Decide a ticket of the approval inbox.
+        TicketDecide = "ticket.decide",
+        /// Comment on a ticket, or give it to somebody.
+        TicketComment = "ticket.comment",
+        /// See every ticket.
+        TicketViewAll = "ticket.view_all",
+        /// See what is ready to deploy, of all models.
+        ReadyViewAll = "ready.view_all",
+        /// See the deployment tasks of all models.
+        TaskViewAll = "task.view_all",
+        /// Deploy: make tasks for an approved version.
+        TaskCreate = "task.create",
+        /// Confirm that a version went live.
+        TaskConfirm = "task.confirm",
+        /// Move a task's planned date.
+        TaskAdjust = "task.adjust",
+        /// Cancel a task.
+        TaskCancel = "task.cancel",
+        /// Read reports over all models.
+        ReportView = "report.view",
+        /// Read the whole ledger.
+        LedgerView = "ledger.view",
+        /// Add, change and disable people and their roles.
+        PeopleManage = "people.manage",
+        /// See who there is.
+        PeopleView = "people.view",
+        /// Add and change regions.
+        RegionManage = "region.manage",
+        /// Add and change teams and projects.
+        ProjectManage = "project.manage",
+        /// Change approval rules.
+        RuleManage = "rule.manage",
+        /// Change one's own password, sessions and tokens.
+        AccountManage = "account.manage",
+    }
+}
+
+impl Action {
+    /// Whether the act changes anything: a token that may only read is refused, and so is an auditor.
+    #[must_use]
+    pub const fn mutates(self) -> bool {
+        !matches!(
+            self,
+            Self::ModelView
+                | Self::ModelViewAll
+                | Self::TicketViewAll
+                | Self::ReadyViewAll
+                | Self::TaskViewAll
+                | Self::ReportView
+                | Self::LedgerView
+                | Self::PeopleView
+        )
+    }
+
+    /// The act as it stands in "You may not …".
+    #[must_use]
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::ModelView => "see this model",
+            Self::ModelViewAll => "see every model",
+            Self::ModelCreate => "add models",
+            Self::ModelEdit => "change this model",
+            Self::ModelDelegate => "lend rights on this model",
+            Self::InventoryImport => "import an inventory",
+            Self::VersionSubmit => "submit changes of this model",
+            Self::VersionDelete => "delete this version",
+            Self::ValidationRequest => "ask for this validation",
+            Self::ValidationWork => "work on this validation",
+            Self::TicketDecide => "decide this ticket",
+            Self::TicketComment => "comment on this ticket",
+            Self::TicketViewAll => "see every ticket",
+            Self::ReadyViewAll => "see what is ready in every model",
+            Self::TaskViewAll => "see every deployment task",
+            Self::TaskCreate => "deploy this version",
+            Self::TaskConfirm => "confirm this deployment",
+            Self::TaskAdjust => "adjust this deployment",
+            Self::TaskCancel => "cancel this deployment",
+            Self::ReportView => "read the reports",
+            Self::LedgerView => "read the ledger",
+            Self::PeopleManage => "manage people",
+            Self::PeopleView => "see the list of people",
+            Self::RegionManage => "manage regions",
+            Self::ProjectManage => "manage teams and projects",
+            Self::RuleManage => "change approval rules",
+            Self::AccountManage => "change this account",
+        }
+    }
+}
+
+text_enum! {
+    /// What an API token may do.
+    pub enum TokenScope {
+        /// Read what its person may read.
+        Read = "read",
+        /// Do what its person may do.
+        Write = "write",
+    }
+}
+
+/// Failed sign-ins that are forgiven before the account is locked.
+pub const FREE_FAILURES: i64 = 5;
+
+/// How long a session lives at most, and an unused one.
+pub const SESSION_LIFETIME: TimeDelta = TimeDelta::hours(12);
+
+/// Until when an account is locked after its `failures`th failed sign-in in a row: half a minute,
+/// doubled with each further failure, at most an hour.
+#[must_use]
+pub fn locked_until(failures: i64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let beyond = failures - FREE_FAILURES;
+    (beyond >= 0).then(|| {
+        let seconds = 30_i64.saturating_mul(1 << beyond.min(7));
+        now + TimeDelta::seconds(seconds.min(3600))
+    })
+}
+
+/// Whether `password` is good enough: 12 characters at least, and not the e-mail's own name.
+///
+/// # Errors
+/// The rule it breaks, as a sentence (NIST SP 800-63B: length counts, composition rules do not).
+pub fn check_password(password: &str, email: &str) -> Result<(), &'static str> {
+    let length = password.chars().count();
+    if length < 12 {
+        return Err("At least 12 characters are needed.");
+    }
+    if length > 200 {
+        return Err("At most 200 characters are allowed.");
+    }
+    let name = email.split('@').next().unwrap_or_default();
+    if !name.is_empty() && password.to_lowercase().contains(&name.to_lowercase()) && length < name.len() + 8 {
+        return Err("It is too close to the e-mail address.");
+    }
+    Ok(())
+}
+
+/// Whether `email` looks like an address: one `@`, something on both sides, no white space.
+#[must_use]
+pub fn is_email(email: &str) -> bool {
+    email.len() <= 200
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
+        && email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.len() > 2 && !host.contains('@'))
+}

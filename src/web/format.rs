@@ -1,0 +1,75 @@
+//! How numbers, dates and instants read on pages; used by templates as filters.
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+/// An instant as people read it: `2026-03-31 12:00 UTC`.
+#[must_use]
+pub fn instant(at: &DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// How long ago, in one unit: `3 days ago`, `just now`, `in 2 hours`.
+#[must_use]
+pub fn relative(at: &DateTime<Utc>, now: &DateTime<Utc>) -> String {
+    let seconds = (*now - *at).num_seconds();
+    let (count, unit) = match seconds.abs() {
+        0..60 => return "just now".to_owned(),
+        size @ 60..3600 => (size / 60, "minute"),
+        size @ 3600..86_400 => (size / 3600, "hour"),
+        size => (size / 86_400, "day"),
+    };
+    let span = plural(count, unit);
+    if seconds >= 0 { format!("{span} ago") } else { format!("in {span}") }
+}
+
+/// `1 task`, `2 tasks`.
+#[must_use]
+pub fn plural(count: i64, word: &str) -> String {
+    let number = thousands(count);
+    if count == 1 { format!("{number} {word}") } else { format!("{number} {word}s") }
+}
+
+/// `12,345`.
+#[must_use]
+pub fn thousands(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if number < 0 {
+        text.push('−');
+    }
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How a planned date stands to today: `3 days overdue`, `due today`, `in 5 days`.
+#[must_use]
+pub fn due(days_until_due: i64) -> String {
+    match days_until_due {
+        0 => "due today".to_owned(),
+        days if days < 0 => format!("{} overdue", plural(-days, "day")),
+        days => format!("in {}", plural(days, "day")),
+    }
+}
+
+/// A size in bytes as people read it: `1.2 MB`.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+pub fn bytes(size: i64) -> String {
+    match size {
+        0..1_000 => format!("{size} B"),
+        1_000..1_000_000 => format!("{:.1} kB", size as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", size as f64 / 1e6),
+        _ => format!("{:.1} GB", size as f64 / 1e9),
+    }
+}
+
+/// A date, or a dash where there is none.
+#[must_use]
+pub fn date_or_dash(date: Option<&NaiveDate>) -> String {
+    date.map_or_else(|| "–".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,21 @@
+//! What all doors share: extractors, sessions and forms, layout, paging, live stream, metrics.
+//!
+//! Knows no area and decides nothing about the product's things.
+
+pub mod assets;
+pub mod errors;
+pub mod etag;
+pub mod extract;
+pub mod filters;
+pub mod format;
+pub mod idempotency;
+pub mod live;
+pub mod metrics;
+pub mod paging;
+pub mod request_id;
+pub mod shell;
+
+pub use etag::{IfMatch, Revision, Tagged};
+pub use extract::{Caller, Form, Json, Path, Query, Upload, Visitor};
+pub use paging::{Cursor, Page};
+pub use shell::{Badges, Shell, Toast, back_to, html};
