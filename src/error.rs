@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::db::DbError;
 
 mod codes;
-pub use codes::{ALL, Code};
 #[allow(clippy::wildcard_imports, reason = "the codes are this module's vocabulary")]
 pub use codes::*;
+pub use codes::{ALL, Code};
 
 /// What a fallible act returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -204,9 +204,7 @@ impl IntoResponse for Error {
         self.log();
         let body = serde_json::to_vec(&self.problem()).unwrap_or_default();
         let mut response = (self.status(), body).into_response();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // The page router finds the error here and shows it as a page.
         response.extensions_mut().insert(std::sync::Arc::new(self));
         response

@@ -13,13 +13,13 @@ pub mod audit;
 pub mod identity;
 pub mod web;
 
-pub mod readiness;
 pub mod approvals;
-pub mod tasks;
-pub mod validation;
 pub mod artifacts;
 pub mod inventory;
+pub mod readiness;
 pub mod reports;
+pub mod tasks;
+pub mod validation;
 
 pub mod cli;
 pub mod openapi;
@@ -41,6 +41,9 @@ pub fn decision_handlers() -> Vec<DecisionHandler> {
 }
 
 /// Counts what the sidebar shows: one statement over three areas.
-fn count_badges<'a>(app: &'a app::App, actor: &'a identity::Actor) -> Pin<Box<dyn Future<Output = error::Result<web::Badges>> + Send + 'a>> {
+fn count_badges<'a>(
+    app: &'a app::App,
+    actor: &'a identity::Actor,
+) -> Pin<Box<dyn Future<Output = error::Result<web::Badges>> + Send + 'a>> {
     Box::pin(reports::badges(app, actor))
 }

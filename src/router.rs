@@ -68,7 +68,10 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1", api)
         .route("/live", get(web::live::stream))
         .route("/static/{*path}", get(web::assets::serve))
-        .route("/favicon.ico", get(async || web::assets::serve(axum::extract::Path("favicon.svg".to_owned()), Default::default()).await))
+        .route(
+            "/favicon.ico",
+            get(async || web::assets::serve(axum::extract::Path("favicon.svg".to_owned()), Default::default()).await),
+        )
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(web::metrics::show))

@@ -4,9 +4,9 @@
 //! knows tickets and who may decide them, never what a decision does.
 
 use axum::Router;
-use utoipa_axum::router::OpenApiRouter;
 use std::future::Future;
 use std::pin::Pin;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::audit::Act;
@@ -19,7 +19,8 @@ pub mod rules;
 use rules::{Risk, TicketKind, Verdict};
 
 /// What a decided ticket does: called in the transaction of the decision.
-pub type Decided = for<'a> fn(&'a mut Act, &'a Actor, &'a Ticket, Verdict) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+pub type Decided =
+    for<'a> fn(&'a mut Act, &'a Actor, &'a Ticket, Verdict) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 /// Who is told the answer to tickets of a kind.
 #[derive(Debug, Clone, Copy)]

@@ -5,10 +5,10 @@
 //! whether an act is allowed; the area that owns the thing does.
 
 use axum::Router;
-use utoipa_axum::router::OpenApiRouter;
 use chrono::{DateTime, SecondsFormat, Utc};
 use countersign_ledger::{Entry, Sealed};
 use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::db::{Db, DbError, Tx};

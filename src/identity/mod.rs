@@ -4,8 +4,8 @@
 //! else. This area never decides an approval: that is a rule of the inbox.
 
 use axum::Router;
-use utoipa_axum::router::OpenApiRouter;
 use chrono::{DateTime, Utc};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::audit::Who;
@@ -19,7 +19,9 @@ mod sessions;
 mod store;
 
 pub use rules::{Action, Relation, Role, TokenScope};
-pub use sessions::{Session, SignedIn, authenticate_session, authenticate_token, sign_in, sign_out, sign_out_everywhere};
+pub use sessions::{
+    Session, SignedIn, authenticate_session, authenticate_token, sign_in, sign_out, sign_out_everywhere,
+};
 
 /// Somebody who acts: a person with their roles, or the product's own command line.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use std::str::FromStr as _;
 
 use anyhow::Context as _;
 use cedar_policy::{
-    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
-    RestrictedExpression,
+    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicySet,
+    Request, RestrictedExpression,
 };
 
 use super::rules::{Action, Relation, Role};
@@ -100,7 +100,9 @@ impl Policy {
 
     fn request(&self, question: Question<'_>, action: Action) -> Option<Request> {
         let words = |list: Vec<&str>| {
-            RestrictedExpression::new_set(list.into_iter().map(|word| RestrictedExpression::new_string(word.to_owned())))
+            RestrictedExpression::new_set(
+                list.into_iter().map(|word| RestrictedExpression::new_string(word.to_owned())),
+            )
         };
         let context = Context::from_pairs([
             ("roles".to_owned(), words(question.roles.iter().map(|role| role.as_str()).collect())),

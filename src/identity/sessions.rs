@@ -29,7 +29,8 @@ pub struct SignedIn {
 
 /// A hash that no password has: checked when there is no such account, so that the time taken
 /// does not tell whether there is one.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ24tbm9ib2R5$Hl0OQk9sQ2V0Y7qVn1hQJm6iB3bqvZ3WbJv0kqU3Zy8";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ24tbm9ib2R5$Hl0OQk9sQ2V0Y7qVn1hQJm6iB3bqvZ3WbJv0kqU3Zy8";
 
 /// How much later a use is written down: a write a minute at most, not one a request.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -54,9 +55,11 @@ pub async fn sign_in(
         return Err(Error::new(&error::ACCOUNT_LOCKED, message).fact("locked_until", until));
     }
     let hash = credentials.as_ref().and_then(|one| one.password_hash.clone()).unwrap_or_else(|| NOBODY.to_owned());
-    let right = tokio::task::spawn_blocking(move || argon2::Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok())
-        .await
-        .map_err(Error::internal)?;
+    let right = tokio::task::spawn_blocking(move || {
+        argon2::Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok()
+    })
+    .await
+    .map_err(Error::internal)?;
     let Some(credentials) = credentials else { return Err(wrong_credentials()) };
     let who = Who {
         user_id: Some(credentials.user_id),

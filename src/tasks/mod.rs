@@ -18,13 +18,23 @@ pub fn pages() -> Router<App> {
 }
 
 /// X
-pub fn regional_ticket_decided<'a>(act: &'a mut crate::audit::Act, actor: &'a crate::identity::Actor, ticket: &'a crate::approvals::Ticket, verdict: crate::approvals::rules::Verdict) -> std::pin::Pin<Box<dyn Future<Output = crate::error::Result<()>> + Send + 'a>> {
+pub fn regional_ticket_decided<'a>(
+    act: &'a mut crate::audit::Act,
+    actor: &'a crate::identity::Actor,
+    ticket: &'a crate::approvals::Ticket,
+    verdict: crate::approvals::rules::Verdict,
+) -> std::pin::Pin<Box<dyn Future<Output = crate::error::Result<()>> + Send + 'a>> {
     let _ = (act, actor, ticket, verdict);
     Box::pin(async { Ok(()) })
 }
 
 /// X
-pub fn override_ticket_decided<'a>(act: &'a mut crate::audit::Act, actor: &'a crate::identity::Actor, ticket: &'a crate::approvals::Ticket, verdict: crate::approvals::rules::Verdict) -> std::pin::Pin<Box<dyn Future<Output = crate::error::Result<()>> + Send + 'a>> {
+pub fn override_ticket_decided<'a>(
+    act: &'a mut crate::audit::Act,
+    actor: &'a crate::identity::Actor,
+    ticket: &'a crate::approvals::Ticket,
+    verdict: crate::approvals::rules::Verdict,
+) -> std::pin::Pin<Box<dyn Future<Output = crate::error::Result<()>> + Send + 'a>> {
     let _ = (act, actor, ticket, verdict);
     Box::pin(async { Ok(()) })
 }
@@ -34,7 +44,10 @@ pub fn override_ticket_decided<'a>(act: &'a mut crate::audit::Act, actor: &'a cr
 ///
 /// # Errors
 /// Only failures of the database.
-pub async fn versions_approved(act: &mut crate::audit::Act, versions: &[crate::ids::VersionId]) -> crate::error::Result<()> {
+pub async fn versions_approved(
+    act: &mut crate::audit::Act,
+    versions: &[crate::ids::VersionId],
+) -> crate::error::Result<()> {
     let _ = versions;
     act.tell("tasks");
     Ok(())

@@ -18,7 +18,12 @@ pub fn pages() -> Router<App> {
 }
 
 /// X
-pub fn ticket_decided<'a>(act: &'a mut crate::audit::Act, actor: &'a crate::identity::Actor, ticket: &'a crate::approvals::Ticket, verdict: crate::approvals::rules::Verdict) -> std::pin::Pin<Box<dyn Future<Output = crate::error::Result<()>> + Send + 'a>> {
+pub fn ticket_decided<'a>(
+    act: &'a mut crate::audit::Act,
+    actor: &'a crate::identity::Actor,
+    ticket: &'a crate::approvals::Ticket,
+    verdict: crate::approvals::rules::Verdict,
+) -> std::pin::Pin<Box<dyn Future<Output = crate::error::Result<()>> + Send + 'a>> {
     let _ = (act, actor, ticket, verdict);
     Box::pin(async { Ok(()) })
 }

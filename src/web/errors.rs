@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::shell::TOAST_COOKIE;
 use super::filters;
+use super::shell::TOAST_COOKIE;
 use crate::error::Error;
 
 #[derive(Template)]

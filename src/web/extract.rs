@@ -184,9 +184,10 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        axum::extract::Path::<T>::from_request_parts(parts, app).await.map(|path| Self(path.0)).map_err(|_| {
-            Error::new(&error::NOT_FOUND, format!("There is nothing at {}.", parts.uri.path()))
-        })
+        axum::extract::Path::<T>::from_request_parts(parts, app)
+            .await
+            .map(|path| Self(path.0))
+            .map_err(|_| Error::new(&error::NOT_FOUND, format!("There is nothing at {}.", parts.uri.path())))
     }
 }
 
@@ -208,7 +209,8 @@ fn parse_pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
         .map_err(|cause| Error::new(&error::MALFORMED, format!("The parameters cannot be read: {cause}.")))?;
     let filled: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();
     let text = serde_html_form::to_string(&filled).map_err(Error::internal)?;
-    let parsed = serde_path_to_error::deserialize(serde_html_form::Deserializer::new(form_urlencoded::parse(text.as_bytes())));
+    let parsed =
+        serde_path_to_error::deserialize(serde_html_form::Deserializer::new(form_urlencoded::parse(text.as_bytes())));
     parsed.map_err(|cause| {
         let field = cause.path().to_string();
         let message = cause.into_inner().to_string();
@@ -263,11 +265,12 @@ impl FromRequest<App> for Upload {
 
     async fn from_request(mut request: Request, app: &App) -> Result<Self, Response> {
         let visitor = request.extract_parts_with_state::<Visitor, App>(app).await?;
-        let form = Multipart::from_request(request, app).await.map_err(|cause| {
-            Error::new(&error::UNSUPPORTED_MEDIA, cause.body_text()).into_response()
-        })?;
+        let form = Multipart::from_request(request, app)
+            .await
+            .map_err(|cause| Error::new(&error::UNSUPPORTED_MEDIA, cause.body_text()).into_response())?;
         let (fields, files) = read_multipart(form).await.map_err(IntoResponse::into_response)?;
-        check_csrf(&visitor.actor, fields.get("_csrf").map_or("", String::as_str)).map_err(IntoResponse::into_response)?;
+        check_csrf(&visitor.actor, fields.get("_csrf").map_or("", String::as_str))
+            .map_err(IntoResponse::into_response)?;
         Ok(Self { visitor, fields, files })
     }
 }
@@ -281,7 +284,11 @@ type Multiparts = (BTreeMap<String, String>, BTreeMap<String, (String, Bytes)>);
 /// `malformed`, `too_large`.
 pub async fn read_multipart(mut form: Multipart) -> Result<Multiparts> {
     let refuse = |cause: axum::extract::multipart::MultipartError| {
-        let code = if cause.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE { &error::TOO_LARGE } else { &error::MALFORMED };
+        let code = if cause.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            &error::TOO_LARGE
+        } else {
+            &error::MALFORMED
+        };
         Error::new(code, cause.body_text())
     };
     let (mut fields, mut files) = (BTreeMap::new(), BTreeMap::new());

@@ -126,7 +126,13 @@ impl Shell {
 
     /// Makes the frame with badges that the page has counted itself.
     #[must_use]
-    pub fn with_badges(app: &App, visitor: &Visitor, section: &'static str, title: impl Into<String>, badges: Badges) -> Self {
+    pub fn with_badges(
+        app: &App,
+        visitor: &Visitor,
+        section: &'static str,
+        title: impl Into<String>,
+        badges: Badges,
+    ) -> Self {
         let Visitor { actor, toast, here } = visitor;
         let Actor { who, email, roles, .. } = actor;
         let labels: Vec<_> = roles.iter().map(|role| role.label()).collect();

@@ -137,7 +137,10 @@ impl std::fmt::Display for Fault {
                 write!(f, "entry {seq} does not follow from the entry before it: one of the two was replaced")
             }
             Self::WrongHead { found, recorded } => {
-                write!(f, "the ledger ends at entry {found}, but its head says {recorded}: entries were cut off or added")
+                write!(
+                    f,
+                    "the ledger ends at entry {found}, but its head says {recorded}: entries were cut off or added"
+                )
             }
         }
     }
