@@ -10,6 +10,8 @@ const on = (type, selector, act) =>
     const target = event.target.closest?.(selector);
     if (target) act(event, target);
   });
+/** A click that means "go there", not "open it elsewhere". */
+const plainClick = (e) => !(e.button || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const withoutHash = (url) => new URL(url, location.href).href.split("#")[0];
 
@@ -21,13 +23,13 @@ async function fetchPage(url, options = {}) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   if (response.status === 401 || $(".sign-in", page)) return null;
   page.ok = response.ok;
-  page.address = response.url;
   return page;
 }
 
+/** Whether the person changed this field since the server rendered it. */
 function isDirty(field) {
   if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
-  if (field.tagName === "SELECT") return [...field.options].some((o) => o.selected !== o.defaultSelected) && [...field.options].some((o) => o.defaultSelected);
+  if (field.tagName === "SELECT") return field.selectedIndex !== Math.max(0, [...field.options].findIndex((o) => o.defaultSelected));
   return field.value !== field.defaultValue;
 }
 

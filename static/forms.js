@@ -43,7 +43,7 @@ function leaveModal(dialog) {
 }
 
 on("click", "a[data-modal]", (event, link) => {
-  if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (!plainClick(event)) return;
   event.preventDefault();
   if (!link.closest("dialog")) opener = link;
   openModal(link.href);
@@ -56,7 +56,7 @@ on("click", "[data-close]", (event, element) => {
 });
 // A press on the backdrop closes, unless that would throw away something typed.
 on("pointerdown", "dialog", (event, dialog) => {
-  if (event.target !== dialog || $$("input:not([type=hidden]), textarea", dialog).some(isDirty)) return;
+  if (event.target !== dialog || $$("form[method=post] :is(input:not([type=hidden]), textarea)", dialog).some(isDirty)) return;
   event.preventDefault();
   leaveModal(dialog);
 });
@@ -92,12 +92,15 @@ document.addEventListener("submit", (event) => {
     return visit(formUrl(form), "push");
   }
   if (form.method !== "post" || !submitter) return;
+  if ("sent" in form.dataset) return event.preventDefault();
+  form.dataset.sent = "";
   // After this event, or the button's own name and value would be missing from what is sent.
   setTimeout(() => {
     submitter.disabled = true;
     if (submitter.dataset.busy) submitter.textContent = submitter.dataset.busy;
   });
 });
+// A page brought back from memory holds spent buttons and old rows.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 let typing;
@@ -107,7 +110,7 @@ on("input", "form[data-auto] :is([type=search], [type=text])", (_, field) => {
   typing = setTimeout(() => visit(formUrl(field.form), "replace"), 250);
 });
 on("click", "a[data-swap]", (event, link) => {
-  if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (!plainClick(event)) return;
   event.preventDefault();
   visit(link.href, "push");
 });
@@ -121,7 +124,7 @@ function updateBulk() {
     all.checked = count > 0 && count === boxes.length;
     all.indeterminate = count > 0 && count < boxes.length;
     for (const label of $$("[data-bulk-count]", all.form)) label.textContent = `${count} selected`;
-    for (const button of $$(".bar-actions button", all.form)) button.disabled = count === 0;
+    for (const button of $$(".bar-actions button", all.form)) button.disabled = count === 0 || "sent" in all.form.dataset;
   }
 }
 on("change", "input[data-check-all]", (_, all) => {
@@ -151,7 +154,7 @@ function updateDeploy() {
       if (!chosen.length) text = now ? "Deploy" : "Schedule";
       label.textContent = text + ("override" in label.dataset ? " with override" : "");
       const button = label.closest("button");
-      if (button) button.disabled = !chosen.length;
+      if (button) button.disabled = !chosen.length || "sent" in form.dataset;
     }
   }
 }
