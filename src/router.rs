@@ -32,6 +32,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(crate::inventory::api())
         .merge(crate::artifacts::api())
         .merge(crate::validation::api())
+        .merge(crate::readiness::api())
         .merge(crate::tasks::api())
         .merge(crate::approvals::api())
         .merge(crate::reports::api())

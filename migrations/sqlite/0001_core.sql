@@ -291,6 +291,17 @@ CREATE TABLE regional_approvals (
 );
 CREATE UNIQUE INDEX regional_approvals_once ON regional_approvals (version_id, region_id) WHERE lapsed_at IS NULL;
 
+-- Regions that a version may not go live in yet: they require their own approval, its validation does
+-- not cover them, and they have not given it since.
+CREATE VIEW version_locks AS
+SELECT t.version_id, t.model_id, t.region_id
+FROM version_targets t JOIN regions r ON r.region_id = t.region_id
+WHERE r.requires_regional_approval
+  AND NOT EXISTS (SELECT 1 FROM version_validations vv JOIN validation_regions s ON s.request_id = vv.request_id
+                  WHERE vv.version_id = t.version_id AND s.region_id = t.region_id)
+  AND NOT EXISTS (SELECT 1 FROM regional_approvals a
+                  WHERE a.version_id = t.version_id AND a.region_id = t.region_id AND a.lapsed_at IS NULL);
+
 -- Deployment tasks and the ratified facts -------------------------------------------------------
 
 CREATE TABLE deployment_tasks (
@@ -380,7 +391,7 @@ CREATE INDEX ready_pairs_by_owner ON ready_pairs (owner_id, superseded, approved
 CREATE INDEX ready_pairs_by_regional_owner ON ready_pairs (regional_owner_id, superseded, approved_date, version_id, region_id, model_id)
     WHERE regional_owner_id IS NOT NULL;
 
--- How many pairs that are not superseded a model and a region have; rows of zero are deleted.
+-- How many pairs that are not superseded a model has in a region; in region 0, in all of them.
 CREATE TABLE ready_counts (
     model_id   BIGINT NOT NULL,
     region_id  BIGINT NOT NULL,
@@ -388,12 +399,14 @@ CREATE TABLE ready_counts (
     PRIMARY KEY (model_id, region_id)
 );
 
--- The sums over all models, one row a region, and over all regions, one row of region 0.
+-- The sums over all models, a row a region. Region 0, all regions, always has its row: it is locked
+-- before the sums change, so that two acts cannot change them crosswise.
 CREATE TABLE ready_totals (
     region_id  BIGINT PRIMARY KEY,
     pairs      BIGINT NOT NULL,
     models     BIGINT NOT NULL
 );
+INSERT INTO ready_totals VALUES (0, 0, 0);
 
 -- Approval inbox --------------------------------------------------------------------------------
 
