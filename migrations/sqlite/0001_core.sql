@@ -415,6 +415,9 @@ CREATE TABLE approval_inbox_items (
     kind             TEXT NOT NULL,
     subject          TEXT NOT NULL,
     subject_id       BIGINT NOT NULL,
+    -- Tickets of one kind and group are parts of one approval: a person decides one role of it.
+    group_id         BIGINT,
+    needed           BIGINT NOT NULL DEFAULT 1,
     requested_by_id  BIGINT NOT NULL REFERENCES users,
     agent            TEXT,
     required_role    TEXT NOT NULL,
@@ -434,6 +437,7 @@ CREATE TABLE approval_inbox_items (
     decided_at       DATETIME,
     decided_by_id    BIGINT REFERENCES users,
     comment          TEXT,
+    lapsed_at        DATETIME,
     revision         BIGINT NOT NULL DEFAULT 1
 );
 -- A ticket is made once a thing to decide.
@@ -442,6 +446,7 @@ CREATE INDEX approval_inbox_items_due ON approval_inbox_items (state, due_at, ti
 CREATE INDEX approval_inbox_items_by_requester ON approval_inbox_items (requested_by_id, due_at);
 CREATE INDEX approval_inbox_items_by_role ON approval_inbox_items (required_role, region_id) WHERE state = 'pending';
 CREATE INDEX approval_inbox_items_by_version ON approval_inbox_items (version_id);
+CREATE INDEX approval_inbox_items_by_group ON approval_inbox_items (kind, group_id) WHERE group_id IS NOT NULL;
 
 CREATE TABLE approval_inbox_actions (
     action_id  INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -465,6 +470,7 @@ CREATE TABLE approval_rules (
 CREATE UNIQUE INDEX approval_rules_once ON approval_rules (kind, COALESCE(region_id, 0), COALESCE(risk_tier, ''), role);
 INSERT INTO approval_rules (kind, region_id, risk_tier, role, needed) VALUES
     ('validation_approval', NULL, NULL, 'GLOBAL_APPROVER', 1),
+    ('validation_approval', NULL, NULL, 'REGIONAL_APPROVER', 1),
     ('regional_approval', NULL, NULL, 'REGIONAL_APPROVER', 1),
     ('override_review', NULL, NULL, 'COMPLIANCE', 1);
 

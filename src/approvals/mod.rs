@@ -7,16 +7,30 @@ use axum::Router;
 use std::future::Future;
 use std::pin::Pin;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::audit::Act;
+use crate::audit::{Act, Record};
 use crate::error::Result;
 use crate::identity::{Actor, Role};
 use crate::ids::{ModelId, RegionId, TicketId, UserId, VersionId};
 
+mod api;
+mod decisions;
+mod inbox;
+mod pages;
+mod rulebook;
 pub mod rules;
+mod store;
+#[cfg(test)]
+mod tests;
 
-use rules::{Risk, TicketKind, Verdict};
+pub use decisions::{Decision, assign, comment, decide};
+pub use inbox::{Inbox, InboxFilter, TicketDetail, inbox, ticket};
+pub use rulebook::{MinorChangeRule, NewRule, Rulebook, add_rule, change_rule, remove_rule, rulebook, set_minor_rule};
+pub use store::TicketView;
+
+use rules::{Risk, Rule, TicketAction, TicketKind, TicketState, Verdict};
 
 /// What a decided ticket does: called in the transaction of the decision.
 pub type Decided =
@@ -35,12 +49,21 @@ pub struct DecisionHandler {
 #[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(api::list))
+        .routes(routes!(api::show))
+        .routes(routes!(api::approve))
+        .routes(routes!(api::reject))
+        .routes(routes!(api::comment))
+        .routes(routes!(api::assign))
+        .routes(routes!(api::rules, api::add_rule))
+        .routes(routes!(api::change_rule, api::remove_rule))
+        .routes(routes!(api::set_minor_rule))
 }
 
 /// The pages of this area.
 #[must_use]
 pub fn pages() -> Router<App> {
-    Router::new()
+    pages::routes()
 }
 
 /// One thing to decide, as the area that asked for it knows it.
@@ -92,9 +115,32 @@ pub struct Ask {
 /// # Errors
 /// Only failures of the database.
 pub async fn ask(act: &mut Act, ask: Ask) -> Result<TicketId> {
-    let _ = ask;
+    ask_as_part(act, ask, None).await
+}
+
+/// Asks for a decision that is one of several on the same thing: tickets of one kind and `group`.
+/// A person decides for one role of the group only.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn ask_as_part(act: &mut Act, mut ask: Ask, group: Option<i64>) -> Result<TicketId> {
+    if let Some(pending) = store::pending(&mut act.tx, ask.kind, &[ask.subject_id]).await?.first() {
+        return Ok(pending.ticket_id);
+    }
+    ask.excluded.push(ask.requested_by);
+    ask.excluded.sort_unstable();
+    ask.excluded.dedup();
+    let tier = store::tier_of(&mut act.tx, ask.model_id).await?;
+    let rules = store::rules(&mut act.tx).await?;
+    let needed = rules::needed(&rules, ask.kind, ask.required_role, ask.region_id, Some(tier)).unwrap_or(1);
+    let ticket = store::insert(&mut act.tx, &ask, group, needed, act.who.agent.as_deref(), act.now).await?;
+    store::note(&mut act.tx, ticket, TicketAction::Asked, Some(ask.requested_by), None, act.now).await?;
+    act.record(Record::new("ticket.asked", "ticket", ticket).model(ask.model_id).after(serde_json::json!({
+        "number": number(ticket), "kind": ask.kind, "subject": ask.subject,
+        "required_role": ask.required_role, "region_id": ask.region_id, "needed": needed, "risk": ask.risk,
+    })));
     act.tell("inbox");
-    Ok(TicketId(0))
+    Ok(ticket)
 }
 
 /// Takes a question back: its pending ticket, if there is one, is cancelled.
@@ -102,7 +148,97 @@ pub async fn ask(act: &mut Act, ask: Ask) -> Result<TicketId> {
 /// # Errors
 /// Only failures of the database.
 pub async fn withdraw(act: &mut Act, kind: TicketKind, subject_id: i64, reason: &str) -> Result<()> {
-    let _ = (kind, subject_id, reason);
+    withdraw_all(act, kind, &[subject_id], reason).await
+}
+
+/// Takes several questions back.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn withdraw_all(act: &mut Act, kind: TicketKind, subjects: &[i64], reason: &str) -> Result<()> {
+    for ticket in store::pending(&mut act.tx, kind, subjects).await? {
+        cancel(act, &ticket, TicketAction::Withdrawn, reason).await?;
+    }
+    Ok(())
+}
+
+/// What was asked about has changed: each pending ticket gives way to a new one, linked, and what
+/// was decided on the old one so far counts no more.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn renew(act: &mut Act, kind: TicketKind, subjects: &[i64], reason: &str) -> Result<()> {
+    for old in store::pending(&mut act.tx, kind, subjects).await? {
+        renew_one(act, &old, reason).await?;
+    }
+    Ok(())
+}
+
+/// As [`renew`], for the pending tickets of a kind on one version.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn renew_for_version(act: &mut Act, kind: TicketKind, version: VersionId, reason: &str) -> Result<()> {
+    for old in store::pending_on(&mut act.tx, kind, version).await? {
+        renew_one(act, &old, reason).await?;
+    }
+    Ok(())
+}
+
+async fn renew_one(act: &mut Act, old: &store::Locked, reason: &str) -> Result<()> {
+    cancel(act, old, TicketAction::Superseded, reason).await?;
+    let new = store::copy(&mut act.tx, old.ticket_id, act.now).await?;
+    store::link(&mut act.tx, old.ticket_id, new).await?;
+    store::note(&mut act.tx, new, TicketAction::Asked, Some(old.requested_by_id), Some(reason), act.now).await?;
+    let mut record = Record::new("ticket.asked", "ticket", new).reason(reason).after(serde_json::json!({
+        "number": number(new), "supersedes": number(old.ticket_id), "kind": old.kind,
+    }));
+    if let Some(model) = old.model_id {
+        record = record.model(model);
+    }
+    act.record(record);
+    Ok(())
+}
+
+/// Says that approvals given on these subjects no longer hold. The tickets stay decided: that they
+/// were approved is a fact; that it counts no more is another.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn lapse(act: &mut Act, kind: TicketKind, subjects: &[i64], reason: &str) -> Result<()> {
+    for ticket in store::mark_lapsed(&mut act.tx, kind, subjects, act.now).await? {
+        store::note(&mut act.tx, ticket, TicketAction::Lapsed, act.who.user_id, Some(reason), act.now).await?;
+    }
+    act.tell("inbox");
+    Ok(())
+}
+
+/// The rules that say which approvals each kind of decision needs.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn current_rules(act: &mut Act) -> Result<Vec<Rule>> {
+    Ok(store::rules(&mut act.tx).await?)
+}
+
+/// A ticket's number as people say it.
+#[must_use]
+pub fn number(ticket: TicketId) -> String {
+    format!("CS-{}", 1000 + ticket.0)
+}
+
+async fn cancel(act: &mut Act, ticket: &store::Locked, action: TicketAction, reason: &str) -> Result<()> {
+    store::close(&mut act.tx, ticket.ticket_id, TicketState::Cancelled, None, Some(reason), act.now).await?;
+    store::note(&mut act.tx, ticket.ticket_id, action, act.who.user_id, Some(reason), act.now).await?;
+    let name = if action == TicketAction::Superseded { "ticket.superseded" } else { "ticket.withdrawn" };
+    let mut record = Record::new(name, "ticket", ticket.ticket_id)
+        .before(serde_json::json!({ "state": TicketState::Pending }))
+        .after(serde_json::json!({ "state": TicketState::Cancelled }))
+        .reason(reason);
+    if let Some(model) = ticket.model_id {
+        record = record.model(model);
+    }
+    act.record(record);
     act.tell("inbox");
     Ok(())
 }
