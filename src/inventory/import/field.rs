@@ -83,17 +83,16 @@ pub(super) type BlankWords = HashSet<String>;
 impl Field {
     /// What can be known without a file: exactly one source, a sound template, a table without doubles.
     pub fn check(&self, key: &str) -> Result<(), ImportError> {
-        let sources = [
-            self.column.is_some(),
-            !self.columns.is_empty(),
-            self.template.is_some(),
-            self.constant.is_some(),
-        ];
+        let sources =
+            [self.column.is_some(), !self.columns.is_empty(), self.template.is_some(), self.constant.is_some()];
         if sources.into_iter().filter(|given| *given).count() != 1 {
             return Err(ImportError::mapping(key, "give one of column, columns, template or constant, and only one."));
         }
         if self.separator.is_some() && self.columns.is_empty() {
-            return Err(ImportError::mapping(format!("{key}.separator"), "it belongs to columns, which are not given."));
+            return Err(ImportError::mapping(
+                format!("{key}.separator"),
+                "it belongs to columns, which are not given.",
+            ));
         }
         if let Some(template) = &self.template {
             parse_template(template, |_| Ok(0)).map_err(|error| prefixed(key, "template", error))?;

@@ -135,8 +135,8 @@ fn semicolon() -> String {
 impl Mapping {
     /// Reads and checks the text of a mapping file.
     pub fn parse(text: &str) -> Result<Self, ImportError> {
-        let mapping: Self =
-            toml::from_str(text).map_err(|error| ImportError::MappingSyntax(error.to_string().trim_end().to_owned()))?;
+        let mapping: Self = toml::from_str(text)
+            .map_err(|error| ImportError::MappingSyntax(error.to_string().trim_end().to_owned()))?;
         mapping.check()?;
         Ok(mapping)
     }
@@ -192,8 +192,7 @@ impl Mapping {
                 return Err(ImportError::mapping("region.name", format!("region \"{code}\" has no name.")));
             }
             if chrono_tz::Tz::from_str(&region.time_zone).is_err() {
-                let message =
-                    format!("\"{}\" is not an IANA time zone, such as America/New_York.", region.time_zone);
+                let message = format!("\"{}\" is not an IANA time zone, such as America/New_York.", region.time_zone);
                 return Err(ImportError::mapping("region.time_zone", message));
             }
         }
@@ -283,7 +282,8 @@ fn check_date(key: &str, date: &DateField) -> Result<(), ImportError> {
         // `%y` leaves the century to the reader: 00 to 68 is this one.
         let year = items.iter().any(|item| matches!(item, Item::Numeric(Numeric::Year | Numeric::YearMod100, _)));
         if !year || items.contains(&Item::Error) {
-            let message = format!("\"{format}\" is not a date format with a year, such as \"%Y-%m-%d\" or \"%m/%d/%Y\".");
+            let message =
+                format!("\"{format}\" is not a date format with a year, such as \"%Y-%m-%d\" or \"%m/%d/%Y\".");
             return Err(ImportError::mapping(format!("{key}.formats"), message));
         }
     }

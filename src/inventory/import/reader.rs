@@ -79,7 +79,8 @@ impl Reader<'_> {
             }
             Ok(key) => return key,
             Err(line) => {
-                let hint = format!("Line {line} has the same key; choose a key that is unique, or on_repeat = \"number\".");
+                let hint =
+                    format!("Line {line} has the same key; choose a key that is unique, or on_repeat = \"number\".");
                 self.fail(field, Rule::RepeatedKey, hint);
             }
         }

@@ -95,7 +95,9 @@ fn read_header(records: &mut Records<'_>, header_line: u64) -> Result<Header, Im
             let message = if header_line == 1 {
                 "The file is empty: a first line with the column names is needed.".to_owned()
             } else {
-                format!("The file has no column names on line {header_line}, where the mapping's file.header_line says.")
+                format!(
+                    "The file has no column names on line {header_line}, where the mapping's file.header_line says."
+                )
             };
             return Err(ImportError::File(message));
         };
@@ -210,8 +212,7 @@ impl<'a> Records<'a> {
         for byte in self.text.as_bytes()[self.start..].iter().copied() {
             // A doubled quote inside a quoted cell closes and opens again, which comes to the same.
             let quote = byte == b'"' && (quoted || cell_starts);
-            cell_starts =
-                if quoted { quote } else { byte == self.delimiter || matches!(byte, b'\r' | b'\n') };
+            cell_starts = if quoted { quote } else { byte == self.delimiter || matches!(byte, b'\r' | b'\n') };
             quoted ^= quote;
         }
         quoted
@@ -248,7 +249,9 @@ impl Header {
     fn missing(&self, wanted: &str, name: &str) -> String {
         let nearest = self.0.iter().min_by_key(|header| distance(&folded(header), wanted));
         let one = match self.0.as_slice() {
-            [only] if only.contains([';', '\t', '|']) => " The file seems to have another delimiter; see file.delimiter.",
+            [only] if only.contains([';', '\t', '|']) => {
+                " The file seems to have another delimiter; see file.delimiter."
+            }
             _ => "",
         };
         format!("there is no column \"{name}\"; the nearest is \"{}\".{one}", nearest.map_or("", String::as_str))

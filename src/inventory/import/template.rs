@@ -35,7 +35,9 @@ pub(super) fn parse_template(
         }
         let inner = (brace == "{").then(|| after.split_once('}')).flatten();
         let Some((inner, after)) = inner else {
-            return Err(broken(format!("\"{template}\" has a brace without its partner; a brace itself is {{{{ or }}}}.")));
+            return Err(broken(format!(
+                "\"{template}\" has a brace without its partner; a brace itself is {{{{ or }}}}."
+            )));
         };
         if !text.is_empty() {
             parts.push(Part::Text(std::mem::take(&mut text)));
@@ -96,7 +98,7 @@ fn parse_filter(text: &str) -> Option<Filter> {
 
 /// Small letters, digits and single hyphens. What is longer than the limit is cut and ends with six digits of a hash,
 /// so that two long texts stay two.
-fn slug(text: &str, limit: Option<usize>) -> String {
+pub(super) fn slug(text: &str, limit: Option<usize>) -> String {
     let mut slug = String::new();
     for c in text.to_lowercase().chars() {
         if c.is_alphanumeric() {
