@@ -248,6 +248,23 @@ fn a_mapping_is_strict_and_its_errors_say_what_is_allowed() {
 }
 
 #[test]
+fn the_mapping_in_the_manual_works() {
+    let manual = include_str!("../../../docs/import.md");
+    let example = manual.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let csv =
+        b"Model ID,Model,Desk,Purpose,Limits,Owner e-mail,Owner,Developer,Portfolio,Tier,State,Markets,Live since\n\
+        1,PD,Homes,Lending,None,anna@firm.example,Anna,Ben Li,,1,live,UK;UK,03/2024\n";
+    let plan = plan(csv, &Mapping::parse(example).unwrap()).unwrap();
+    assert_eq!(plan.errors, []);
+    let model = &plan.models[0];
+    assert_eq!((model.external_key.as_str(), model.project.as_str()), ("retail-2025:1", "Other"));
+    assert_eq!(model.developer.as_deref(), Some("ben-li@firm.example"));
+    assert_eq!((model.actual_production_date, note(model, "Live since")), (date(2024, 3, 1), Some("03/2024")));
+    assert_eq!(note(model, "State in the old system"), Some("live"));
+    assert_eq!(model.description, "Lending\n\nNone");
+}
+
+#[test]
 fn the_encoding_is_found_by_mark_by_validity_and_by_guess() {
     let found = |bytes: &[u8]| {
         let (text, encoding) = table::decode(bytes, None).unwrap();
