@@ -8,20 +8,10 @@ CREATE TABLE users (
     name             TEXT NOT NULL,
     password_hash    TEXT,
     disabled         BOOLEAN NOT NULL DEFAULT FALSE,
-    created_at       DATETIME NOT NULL,
-    revision         BIGINT NOT NULL DEFAULT 1
+    failed_sign_ins  BIGINT NOT NULL DEFAULT 0,
+    locked_until     DATETIME,
+    created_at       DATETIME NOT NULL
 );
-CREATE INDEX users_by_name ON users (LOWER(name), user_id);
-
--- Failed sign-ins in a row, by the digest of the address typed, whether it has an account or not:
--- so a lock does not tell who has one, and a password typed into the wrong field is not kept.
-CREATE TABLE sign_in_failures (
-    address       TEXT PRIMARY KEY,
-    failures      BIGINT NOT NULL,
-    failed_at     DATETIME NOT NULL,
-    locked_until  DATETIME
-);
-CREATE INDEX sign_in_failures_by_age ON sign_in_failures (failed_at);
 
 CREATE TABLE regions (
     region_id                   INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -144,6 +134,7 @@ CREATE TABLE models (
 CREATE INDEX models_by_owner ON models (owner_id);
 CREATE INDEX models_by_developer ON models (developer_id);
 CREATE INDEX models_by_project ON models (project_id);
+CREATE INDEX models_by_status ON models (status);
 
 CREATE TABLE model_regions (
     model_id           BIGINT NOT NULL REFERENCES models,
@@ -341,6 +332,9 @@ CREATE INDEX deployment_tasks_due ON deployment_tasks (planned_production_date, 
     WHERE status IN ('PENDING', 'ADJUSTED');
 CREATE INDEX deployment_tasks_by_assignee ON deployment_tasks (assigned_to_id, planned_production_date, task_id)
     WHERE status IN ('PENDING', 'ADJUSTED');
+CREATE INDEX deployment_tasks_open_by_model ON deployment_tasks (model_id, assigned_to_id, planned_production_date)
+    WHERE status IN ('PENDING', 'ADJUSTED');
+CREATE INDEX deployment_tasks_ever_assigned ON deployment_tasks (assigned_to_id, model_id);
 CREATE INDEX deployment_tasks_by_model ON deployment_tasks (model_id, planned_production_date, task_id);
 CREATE INDEX deployment_tasks_overrides ON deployment_tasks (confirmed_at)
     WHERE validation_override_reason IS NOT NULL;

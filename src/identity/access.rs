@@ -131,6 +131,14 @@ pub const VISIBLE_MODEL: &str = "(m.owner_id = $1 OR m.developer_id = $1
                AND (vd.expires_at IS NULL OR vd.expires_at > $2))
     OR EXISTS (SELECT 1 FROM deployment_tasks vt WHERE vt.model_id = m.model_id AND vt.assigned_to_id = $1))";
 
+/// The numbers of the models a MEMBER may see, as a set: the same as [`VISIBLE_MODEL`], for statements
+/// that count or list over many models and must not look at each.
+pub const RELATED_MODELS: &str = "(SELECT model_id FROM models WHERE owner_id = $1
+    UNION SELECT model_id FROM models WHERE developer_id = $1
+    UNION SELECT model_id FROM model_regions WHERE regional_owner_id = $1
+    UNION SELECT model_id FROM delegations WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+    UNION SELECT model_id FROM deployment_tasks WHERE assigned_to_id = $1)";
+
 /// Whether a person has a role that makes them an approver of anything.
 #[must_use]
 pub fn approves(actor: &Actor) -> bool {

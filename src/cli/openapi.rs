@@ -1,7 +1,0 @@
-//! `countersign openapi`.
-
-/// Prints the API's description.
-pub fn run() -> anyhow::Result<()> {
-    println!("{}", crate::openapi::document()?);
-    Ok(())
-}
