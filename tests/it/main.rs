@@ -1,0 +1,13 @@
+//! Behaviour of the whole product over HTTP, on both databases.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+// What a scene can be made of stays, whether or not a test uses it today.
+#[allow(dead_code)]
+mod builder;
+#[allow(dead_code)]
+mod client;
+#[allow(dead_code)]
+mod harness;
+
+mod house;
