@@ -63,7 +63,7 @@ impl Postgres {
 
     fn start(durable: bool) -> Self {
         let binaries = binaries().unwrap_or_else(|| {
-            panic!("PostgreSQL's server (initdb, postgres) is not installed; `make deps` installs what the tests need")
+            panic!("PostgreSQL's server (initdb, postgres) is not installed; `make tools` installs what the tests need")
         });
         let mut command = as_postgres_user();
         command.args(["sh", "-c", SCRIPT, "sh"]).arg(binaries).arg(if durable { "on" } else { "off" });
