@@ -60,6 +60,8 @@ pub struct ReadyItem {
     pub pending_task_id: Option<TaskId>,
     /// Whether a version that was approved later is live there.
     pub superseded: bool,
+    /// Whether the caller may deploy it; those who see everything may not deploy everything.
+    pub may_deploy: bool,
 }
 
 /// A page of what is ready, with counts of everything the filter matches.
@@ -118,20 +120,43 @@ pub struct ReadyFilter {
 /// # Errors
 /// `invalid` if the limit or cursor is none.
 pub async fn ready_to_deploy(app: &App, actor: &Actor, filter: &ReadyFilter) -> Result<ReadyList> {
-    let limit = paging::limit(filter.limit)?;
-    let after = filter.cursor.as_ref().map(Cursor::keys).transpose()?;
-    let audience = audience(app, actor);
-    let rows = store::pairs(&app.db, audience, filter, after, limit + 1).await?;
-    let counts = store::counts(&app.db, audience, filter).await?;
-    let page = paging::Page::cut(rows, limit, |row| (row.validation_approved_date, row.version_id, row.region_id));
-    let today = app.now().date_naive();
+    let page = ready_page(app, actor, filter).await?;
+    let counts = store::counts(&app.db, audience(app, actor), filter).await?;
     Ok(ReadyList {
-        items: page.items.into_iter().map(|row| row.into_item(today)).collect(),
+        items: page.items,
         total_count: counts.pairs,
         models_affected: counts.models,
         regions_affected: counts.regions,
         next_cursor: page.next_cursor,
     })
+}
+
+/// A page of what is ready, with the number of pairs that the filter matches.
+#[derive(Debug, Clone)]
+pub struct ReadyPage {
+    /// The pairs.
+    pub items: Vec<ReadyItem>,
+    /// How many match; 0 on an empty page.
+    pub total: i64,
+    /// Where the next page starts; none on the last.
+    pub next_cursor: Option<Cursor>,
+}
+
+/// The same in one statement, for a page that shows no other counts.
+///
+/// # Errors
+/// As [`ready_to_deploy`].
+pub async fn ready_page(app: &App, actor: &Actor, filter: &ReadyFilter) -> Result<ReadyPage> {
+    let limit = paging::limit(filter.limit)?;
+    let after = filter.cursor.as_ref().map(Cursor::keys).transpose()?;
+    let rows = store::pairs(&app.db, audience(app, actor), filter, after, limit + 1).await?;
+    let total = rows.first().map_or(0, |row| row.total);
+    let page = paging::Page::cut(rows, limit, |row| (row.validation_approved_date, row.version_id, row.region_id));
+    let today = app.now().date_naive();
+    let sees_all = actor.can(app, Action::ReadyViewAll, &[]) && !actor.can(app, Action::TaskCreate, &[]);
+    let all_for = sees_all.then_some(actor.user_id);
+    let items = page.items.into_iter().map(|row| row.into_item(today, all_for)).collect();
+    Ok(ReadyPage { items, total, next_cursor: page.next_cursor })
 }
 
 /// Whose pairs are listed.

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::{Audience, ReadyFilter, ReadyItem, ReadySort};
 use crate::db::{Db, DbError, Query, Tx, json_list};
-use crate::ids::{ModelId, RegionId, RequestId, TaskId, VersionId};
+use crate::ids::{ModelId, RegionId, RequestId, TaskId, UserId, VersionId};
 
 /// The place of a row in the list: approved on, version, region.
 pub type Key = (NaiveDate, VersionId, RegionId);
@@ -24,10 +24,14 @@ pub struct PairRow {
     current_deployed_version: Option<String>,
     pending_task_id: Option<TaskId>,
     superseded: bool,
+    owner_id: UserId,
+    regional_owner_id: Option<UserId>,
+    /// How many pairs the filter matches, this page or not.
+    pub total: i64,
 }
 
 impl PairRow {
-    pub fn into_item(self, today: NaiveDate) -> ReadyItem {
+    pub fn into_item(self, today: NaiveDate, all_for: Option<UserId>) -> ReadyItem {
         ReadyItem {
             model_id: self.model_id,
             model_name: self.model_name,
@@ -43,6 +47,7 @@ impl PairRow {
             current_deployed_version: self.current_deployed_version,
             pending_task_id: self.pending_task_id,
             superseded: self.superseded,
+            may_deploy: all_for.is_none_or(|person| self.owner_id == person || self.regional_owner_id == Some(person)),
         }
     }
 }
@@ -55,8 +60,8 @@ const MINE: &str = "SELECT p.* FROM ready_pairs p WHERE p.owner_id = $1
           WHERE d.user_id = $1 AND d.can_deploy AND d.revoked_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > $2)";
 
 /// A statement over the pairs of an audience, as `p`.
-fn over(select: &'static str, audience: Audience) -> Query {
-    let query = Query::new(select);
+fn over(select: &'static str, audience: Audience, and: &'static str) -> Query {
+    let query = Query::new(select).push(and);
     match audience {
         Audience::All => query.push(" FROM ready_pairs p WHERE TRUE"),
         Audience::Of(person, now) => query.push(" FROM (").push(MINE).push(") p WHERE TRUE").bind(person).bind(now),
@@ -68,7 +73,8 @@ fn filtered(query: Query, filter: &ReadyFilter) -> Query {
     query.when(" AND p.model_id = {}", filter.model_id).when(" AND p.region_id = {}", filter.region_id)
 }
 
-/// A page of pairs: first the keys of the page by index, then the names of just these rows.
+/// A page of pairs, each with how many the filter matches: first the keys of the page by index, then
+/// the names of just these rows.
 pub async fn pairs(
     db: &Db,
     audience: Audience,
@@ -76,30 +82,30 @@ pub async fn pairs(
     after: Option<Key>,
     rows: i64,
 ) -> Result<Vec<PairRow>, DbError> {
-    let mut query = filtered(
+    let inner = filtered(
         over(
             "SELECT p.model_id, m.name AS model_name, p.version_id, v.number AS version_number, p.region_id,
                     r.code AS region_code, r.name AS region_name, p.request_id AS validation_request_id,
-                    p.approved_date AS validation_approved_date, p.requires_regional_approval, p.superseded,
+                    p.approved_date AS validation_approved_date, p.requires_regional_approval, p.superseded, p.owner_id,
+                    p.regional_owner_id, p.total,
                     (SELECT lv.number FROM region_deployments d JOIN versions lv ON lv.version_id = d.version_id
                      WHERE d.model_id = p.model_id AND d.region_id = p.region_id AND d.live_to IS NULL) AS current_deployed_version,
                     (SELECT MIN(t.task_id) FROM deployment_tasks t
                      WHERE t.version_id = p.version_id AND COALESCE(t.region_id, 0) IN (0, p.region_id)
                        AND t.status IN ('PENDING', 'ADJUSTED')) AS pending_task_id
-             FROM (SELECT p.*",
+             FROM (SELECT p.* FROM (SELECT p.*, ",
             audience,
+            total(audience, filter),
         ),
         filter,
     );
+    let mut query = inner.push(") p WHERE TRUE");
     if let Some((approved, version, region)) = after {
-        query = query.when(
-            match filter.sort {
-                ReadySort::Waiting => " AND (p.approved_date, p.version_id, p.region_id) > ({}, ",
-                ReadySort::Newest => " AND (p.approved_date, p.version_id, p.region_id) < ({}, ",
-            },
-            Some(approved),
-        );
-        query = query.when("{}, ", Some(version)).when("{})", Some(region));
+        let clause = match filter.sort {
+            ReadySort::Waiting => " AND (p.approved_date, p.version_id, p.region_id) > ({}, ",
+            ReadySort::Newest => " AND (p.approved_date, p.version_id, p.region_id) < ({}, ",
+        };
+        query = query.when(clause, Some(approved)).when("{}, ", Some(version)).when("{})", Some(region));
     }
     let order = match filter.sort {
         ReadySort::Waiting => " ORDER BY p.approved_date, p.version_id, p.region_id",
@@ -117,6 +123,16 @@ pub async fn pairs(
         .await
 }
 
+/// How many pairs a filter matches, as an expression. A person's pairs are all read before they are
+/// sorted, so counting them costs nothing; everybody's are counted by their sums.
+fn total(audience: Audience, filter: &ReadyFilter) -> &'static str {
+    match (audience, filter.include_superseded, filter.model_id, filter.region_id) {
+        (Audience::Of(..), ..) | (_, true, ..) | (_, _, Some(_), _) => "COUNT(*) OVER () AS total",
+        (_, _, None, None) => "(SELECT t.pairs FROM ready_totals t WHERE t.region_id = 0) AS total",
+        (_, _, None, Some(_)) => "(SELECT t.pairs FROM ready_totals t WHERE t.region_id = p.region_id) AS total",
+    }
+}
+
 #[derive(Debug, Default, sqlx::FromRow)]
 pub struct Counts {
     pub pairs: i64,
@@ -131,7 +147,7 @@ pub async fn counts(db: &Db, audience: Audience, filter: &ReadyFilter) -> Result
     }
     let select =
         "SELECT COUNT(*) AS pairs, COUNT(DISTINCT p.model_id) AS models, COUNT(DISTINCT p.region_id) AS regions";
-    filtered(over(select, audience), filter).one(db).await
+    filtered(over(select, audience, ""), filter).one(db).await
 }
 
 fn sums(filter: &ReadyFilter) -> Query {

@@ -1,14 +1,48 @@
-//! tasks
+//! Deployment tasks: the owner's to-do of one version in one region, and its countersignature.
+//!
+//! A confirmation is the only way a version becomes *ratified*: it writes the region deployments. This
+//! area asks the inbox for regional approvals and override reviews; it never decides them, and it never
+//! moves a byte to a machine.
 
 use axum::Router;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::ids::{ModelId, RegionId, RequestId, TaskId, UserId, VersionId};
+
+mod act;
+mod api;
+mod decided;
+mod deploy;
+mod list;
+pub mod rules;
+mod store;
+
+pub use act::{
+    Adjust, BulkAnswer, BulkFailure, Cancel, Confirm, adjust, bulk_adjust, bulk_cancel, bulk_confirm, cancel, confirm,
+};
+pub use decided::{override_ticket_decided, owners_changed, regional_ticket_decided, versions_approved};
+pub use deploy::{Deploy, DeployAnswer, DeployModal, DeployMode, DeployRegion, TargetRegion, deploy, deploy_modal};
+pub use list::{BucketCounts, RegionCounts, Scope, StatusFilter, TaskFilter, TaskList, my_tasks, task};
+use rules::{Bucket, TaskStatus};
 
 /// The JSON routes of this area.
 #[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(api::my_tasks))
+        .routes(routes!(api::bulk_confirm))
+        .routes(routes!(api::bulk_adjust))
+        .routes(routes!(api::bulk_cancel))
+        .routes(routes!(api::task))
+        .routes(routes!(api::confirm))
+        .routes(routes!(api::adjust))
+        .routes(routes!(api::cancel))
+        .routes(routes!(api::deploy_modal))
+        .routes(routes!(api::deploy))
 }
 
 /// The pages of this area.
@@ -17,48 +51,108 @@ pub fn pages() -> Router<App> {
     Router::new()
 }
 
-/// X
-pub fn regional_ticket_decided<'a>(
-    act: &'a mut crate::audit::Act,
-    actor: &'a crate::identity::Actor,
-    ticket: &'a crate::approvals::Ticket,
-    verdict: crate::approvals::rules::Verdict,
-) -> std::pin::Pin<Box<dyn Future<Output = crate::error::Result<()>> + Send + 'a>> {
-    let _ = (act, actor, ticket, verdict);
-    Box::pin(async { Ok(()) })
+/// A deployment task, with all that is needed to decide on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema, sqlx::FromRow)]
+pub struct TaskView {
+    /// The task.
+    pub task_id: TaskId,
+    /// The version.
+    pub version_id: VersionId,
+    /// Its number.
+    pub version_number: String,
+    /// The model.
+    pub model_id: ModelId,
+    /// Its name.
+    pub model_name: String,
+    /// The region; none if the task is for all target regions.
+    pub region_id: Option<RegionId>,
+    /// Its code.
+    pub region_code: Option<String>,
+    /// Its name.
+    pub region_name: Option<String>,
+    /// The planned date.
+    pub planned_production_date: NaiveDate,
+    /// The date it went live, once confirmed.
+    pub actual_production_date: Option<NaiveDate>,
+    /// Days from today in the region to the planned date; negative if overdue.
+    #[sqlx(default)]
+    pub days_until_due: i64,
+    /// The bucket of an open task.
+    #[sqlx(skip)]
+    pub bucket: Option<Bucket>,
+    /// Who is to confirm it.
+    pub assigned_to_id: UserId,
+    /// Their name.
+    pub assigned_to_name: String,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// The state of the version's validation; NONE if it needs one and has none, NOT_REQUIRED if it needs none.
+    pub validation_status: String,
+    /// The validation.
+    pub validation_request_id: Option<RequestId>,
+    /// The lock: a region it goes live in must approve first.
+    pub requires_regional_approval: bool,
+    /// Whether a confirmation now would be an override.
+    #[sqlx(default)]
+    pub requires_override: bool,
+    /// What was noted with the confirmation.
+    pub confirmation_notes: Option<String>,
+    /// Why the planned date was moved last.
+    pub adjustment_reason: Option<String>,
+    /// Why it was cancelled.
+    pub cancellation_reason: Option<String>,
+    /// When it was confirmed.
+    pub confirmed_at: Option<DateTime<Utc>>,
+    /// By whom.
+    pub confirmed_by_id: Option<UserId>,
+    /// Their name.
+    pub confirmed_by_name: Option<String>,
+    /// Whether it was confirmed before its validation was approved.
+    pub deployed_before_validation_approved: bool,
+    /// Whether it was confirmed before its region approved.
+    pub deployed_before_regional_approval: bool,
+    /// The reason given for that.
+    pub validation_override_reason: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// The region's time zone, in which its today is told.
+    #[serde(skip)]
+    pub time_zone: Option<String>,
 }
 
-/// X
-pub fn override_ticket_decided<'a>(
-    act: &'a mut crate::audit::Act,
-    actor: &'a crate::identity::Actor,
-    ticket: &'a crate::approvals::Ticket,
-    verdict: crate::approvals::rules::Verdict,
-) -> std::pin::Pin<Box<dyn Future<Output = crate::error::Result<()>> + Send + 'a>> {
-    let _ = (act, actor, ticket, verdict);
-    Box::pin(async { Ok(()) })
+impl TaskView {
+    /// Fills in what depends on the day: days until due, bucket, override.
+    #[must_use]
+    fn on(mut self, now: DateTime<Utc>) -> Self {
+        let today = rules::today(now, self.time_zone.as_deref());
+        self.days_until_due = (self.planned_production_date - today).num_days();
+        self.bucket = self.status.is_open().then(|| Bucket::of(self.days_until_due));
+        self.requires_override = self.status.is_open()
+            && (self.requires_regional_approval
+                || !matches!(self.validation_status.as_str(), "APPROVED" | "NOT_REQUIRED"));
+        self
+    }
+
+    /// Where it goes live, as people read it.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.region_code.as_deref().unwrap_or("All regions")
+    }
+
+    /// Today in the task's region.
+    #[must_use]
+    pub fn today(&self, now: DateTime<Utc>) -> NaiveDate {
+        rules::today(now, self.time_zone.as_deref())
+    }
 }
 
-/// Makes the tasks of versions whose validation was just approved and that have a planned date, and
-/// closes their open override reviews as now approved.
-///
-/// # Errors
-/// Only failures of the database.
-pub async fn versions_approved(
-    act: &mut crate::audit::Act,
-    versions: &[crate::ids::VersionId],
-) -> crate::error::Result<()> {
-    let _ = versions;
-    act.tell("tasks");
-    Ok(())
-}
-
-/// Moves a model's open tasks to whoever owns it, or its region, now.
-///
-/// # Errors
-/// Only failures of the database.
-pub async fn owners_changed(act: &mut crate::audit::Act, model: crate::ids::ModelId) -> crate::error::Result<()> {
-    let _ = model;
-    act.tell("tasks");
-    Ok(())
+/// The tasks that an act is on.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bulk<T> {
+    /// The tasks, 1 to 1,000.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub task_ids: Vec<TaskId>,
+    /// What is to be done with each.
+    pub with: T,
 }
