@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 
 use crate::approvals::DecisionHandler;
 use crate::audit::live::Live;
@@ -78,8 +79,13 @@ pub struct Parts {
     pub badges: BadgeCounter,
     /// What a decided ticket does, by kind: the areas that ask are told the answer.
     pub decisions: Vec<DecisionHandler>,
+    /// How many passwords are checked at once: each takes 19 MB and tens of milliseconds.
+    pub password_checks: Semaphore,
     clock: Box<dyn Clock>,
 }
+
+/// So few that a flood of sign-ins leaves memory and processors to everybody else.
+const PASSWORD_CHECKS: usize = 4;
 
 impl Deref for App {
     type Target = Parts;
@@ -100,6 +106,7 @@ impl App {
             metrics: Metrics::default(),
             badges: crate::count_badges,
             decisions: crate::decision_handlers(),
+            password_checks: Semaphore::new(PASSWORD_CHECKS),
             clock,
         }))
     }

@@ -1,1 +1,391 @@
 //! Configuration: flags before environment before file before defaults.
+//!
+//! [`SETTINGS`] is the one table from which the flags, the environment variables, the file's keys,
+//! `config show` and `docs/configuration.md` come, so that they cannot disagree.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+use serde::Deserialize;
+
+use crate::app::Settings;
+
+/// The file that is read if none is named and it is there.
+pub const DEFAULT_FILE: &str = "countersign.toml";
+
+/// One setting, by its three names.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key in the file.
+    pub name: &'static str,
+    /// The flag, without its dashes.
+    pub flag: &'static str,
+    /// The environment variable.
+    pub variable: &'static str,
+    /// What holds if nobody says anything.
+    pub default: &'static str,
+    /// What its value looks like, for the help.
+    pub form: &'static str,
+    /// What it does, as sentences.
+    pub about: &'static str,
+    /// Whether only the server reads it; other commands do not offer its flag.
+    pub serving: bool,
+}
+
+/// Every setting, in the order of the documentation.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "data",
+        flag: "data",
+        variable: "COUNTERSIGN_DATA",
+        default: "data",
+        form: "DIR",
+        about: "Folder of the embedded database and of the artifacts. It is made if it is not there.",
+        serving: false,
+    },
+    Setting {
+        name: "database",
+        flag: "database",
+        variable: "COUNTERSIGN_DATABASE",
+        default: "",
+        form: "URL",
+        about: "PostgreSQL address, postgres://USER:PASSWORD@HOST/NAME, instead of the embedded database.",
+        serving: false,
+    },
+    Setting {
+        name: "database_connections",
+        flag: "database-connections",
+        variable: "COUNTERSIGN_DATABASE_CONNECTIONS",
+        default: "10",
+        form: "N",
+        about: "How many connections to PostgreSQL are opened at most. The embedded database does not need it.",
+        serving: false,
+    },
+    Setting {
+        name: "policies",
+        flag: "policies",
+        variable: "COUNTERSIGN_POLICIES",
+        default: "",
+        form: "FILE",
+        about: "Cedar policy file that decides who may do what, instead of the built-in one.",
+        serving: false,
+    },
+    Setting {
+        name: "listen",
+        flag: "listen",
+        variable: "COUNTERSIGN_LISTEN",
+        default: "127.0.0.1:7070",
+        form: "ADDR",
+        about: "Address and port to listen on.",
+        serving: true,
+    },
+    Setting {
+        name: "secure_cookies",
+        flag: "secure-cookies",
+        variable: "COUNTERSIGN_SECURE_COOKIES",
+        default: "false",
+        form: "BOOL",
+        about: "Mark cookies Secure. Switch it on wherever the product is reached over HTTPS.",
+        serving: true,
+    },
+    Setting {
+        name: "max_upload_mib",
+        flag: "max-upload-mib",
+        variable: "COUNTERSIGN_MAX_UPLOAD_MIB",
+        default: "64",
+        form: "MIB",
+        about: "Largest artifact or import file that is taken, in MiB.",
+        serving: true,
+    },
+    Setting {
+        name: "log_format",
+        flag: "log-format",
+        variable: "COUNTERSIGN_LOG_FORMAT",
+        default: "text",
+        form: "text|json",
+        about: "Whether the log, on standard error, is written as text or as JSON lines.",
+        serving: true,
+    },
+    Setting {
+        name: "log_filter",
+        flag: "log-filter",
+        variable: "COUNTERSIGN_LOG_FILTER",
+        default: "info",
+        form: "FILTER",
+        about: "What is logged: a level, or levels by module, for example info,countersign=debug.",
+        serving: true,
+    },
+    Setting {
+        name: "demo",
+        flag: "demo",
+        variable: "COUNTERSIGN_DEMO",
+        default: "false",
+        form: "BOOL",
+        about: "Fill an empty database with demo data, and show the demo accounts on the sign-in page. Never in production.",
+        serving: true,
+    },
+];
+
+impl Setting {
+    fn is_switch(&self) -> bool {
+        self.form == "BOOL"
+    }
+
+    fn arg(&self, offered: bool) -> Arg {
+        let arg = Arg::new(self.name)
+            .long(self.flag)
+            .env(self.variable)
+            .hide_env_values(true)
+            .value_name(self.form)
+            .help(self.help())
+            .help_heading("Settings")
+            .hide(!offered);
+        if self.is_switch() {
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_parser(["true", "false"])
+        } else {
+            arg
+        }
+    }
+
+    fn help(&self) -> String {
+        if self.default.is_empty() {
+            self.about.to_owned()
+        } else {
+            format!("{} [default: {}]", self.about, self.default)
+        }
+    }
+}
+
+/// The settings given on the command line or in the environment. `ALL` offers the server's own too.
+#[derive(Debug, Clone, Default)]
+pub struct Flags<const ALL: bool> {
+    file: Option<PathBuf>,
+    given: HashMap<&'static str, (String, Origin)>,
+}
+
+impl<const ALL: bool> clap::Args for Flags<ALL> {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new("config")
+            .long("config")
+            .env("COUNTERSIGN_CONFIG")
+            .hide_env_values(true)
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(format!("Configuration file, TOML [default: {DEFAULT_FILE} if it is there]"))
+            .help_heading("Settings");
+        command.arg(file).args(SETTINGS.iter().map(|setting| setting.arg(ALL || !setting.serving)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const ALL: bool> clap::FromArgMatches for Flags<ALL> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = SETTINGS.iter().filter_map(|setting| {
+            let value = matches.get_one::<String>(setting.name)?.clone();
+            let origin = match matches.value_source(setting.name)? {
+                ValueSource::EnvVariable => Origin::Environment(setting.variable),
+                _ => Origin::Flag(setting.flag),
+            };
+            Some((setting.name, (value, origin)))
+        });
+        Ok(Self { given: given.collect(), file: matches.get_one::<PathBuf>("config").cloned() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Where a setting's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The command line.
+    Flag(&'static str),
+    /// The environment.
+    Environment(&'static str),
+    /// The configuration file.
+    File(PathBuf),
+    /// Nobody said anything.
+    Default,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "flag --{name}"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// The configuration, complete.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    /// Folder of the embedded database and the artifacts.
+    pub data: PathBuf,
+    /// PostgreSQL address; empty for the embedded database.
+    pub database: String,
+    /// Connections to PostgreSQL at most.
+    pub database_connections: u32,
+    /// Policy file; empty for the built-in policy.
+    pub policies: PathBuf,
+    /// Address to listen on.
+    pub listen: String,
+    /// Whether cookies are marked `Secure`.
+    pub secure_cookies: bool,
+    /// Largest upload, in MiB.
+    pub max_upload_mib: usize,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_filter: String,
+    /// Whether the database is filled with demo data.
+    pub demo: bool,
+    /// Where each value comes from, in the order of [`SETTINGS`].
+    #[serde(skip)]
+    pub origins: Vec<(&'static Setting, String, Origin)>,
+}
+
+impl Config {
+    /// Puts flags, environment, file and defaults together.
+    ///
+    /// # Errors
+    /// The file cannot be read, names a setting that does not exist, or a value has the wrong form.
+    pub fn load<const ALL: bool>(flags: &Flags<ALL>) -> anyhow::Result<Self> {
+        let file = flags.file.clone().or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|file| file.is_file()));
+        let mut layers = config::Config::builder();
+        for setting in SETTINGS {
+            layers = layers.set_default(setting.name, setting.default)?;
+        }
+        let mut in_file = Vec::new();
+        if let Some(file) = &file {
+            in_file = keys_of(file)?;
+            layers = layers.add_source(config::File::new(&file.to_string_lossy(), config::FileFormat::Toml));
+        }
+        for (name, (value, _)) in &flags.given {
+            layers = layers.set_override(*name, value.as_str())?;
+        }
+        let layers = layers.build()?;
+        let origins = SETTINGS.iter().map(|setting| {
+            let origin = match (flags.given.get(setting.name), &file) {
+                (Some((_, origin)), _) => origin.clone(),
+                (None, Some(file)) if in_file.iter().any(|key| key == setting.name) => Origin::File(file.clone()),
+                _ => Origin::Default,
+            };
+            (setting, layers.get_string(setting.name).unwrap_or_default(), origin)
+        });
+        let origins: Vec<_> = origins.collect();
+        let mut config: Self = layers.try_deserialize().context("A setting has a value that does not fit")?;
+        anyhow::ensure!(config.database_connections > 0, "database_connections must be at least 1.");
+        anyhow::ensure!((1..=4096).contains(&config.max_upload_mib), "max_upload_mib must be between 1 and 4096.");
+        config.origins = origins;
+        Ok(config)
+    }
+
+    /// The settings that the running product reads.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            data: self.data.clone(),
+            secure_cookies: self.secure_cookies,
+            max_upload_bytes: self.max_upload_mib << 20,
+            demo: self.demo,
+        }
+    }
+
+    /// Every value with its origin; the database's password is masked.
+    #[must_use]
+    pub fn show(&self) -> String {
+        let lines = self.origins.iter().map(|(setting, value, origin)| {
+            let value = if setting.name == "database" { masked(value) } else { value.clone() };
+            format!("{:<22} {:<40} ({origin})\n", setting.name, format!("{value:?}"))
+        });
+        lines.collect()
+    }
+}
+
+/// The keys of a configuration file, each of which must be a setting: a misspelt one would
+/// otherwise be ignored in silence.
+fn keys_of(file: &Path) -> anyhow::Result<Vec<String>> {
+    let name = file.display();
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("The configuration file {name} cannot be read"))?;
+    let table: toml::Table = text.parse().with_context(|| format!("The configuration file {name} is not TOML"))?;
+    for key in table.keys() {
+        if !SETTINGS.iter().any(|setting| setting.name == key) {
+            let known: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+            anyhow::bail!("{name} has the setting “{key}”, which does not exist; there are {}.", known.join(", "));
+        }
+    }
+    Ok(table.keys().cloned().collect())
+}
+
+/// A database address without its password.
+#[must_use]
+pub fn masked(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let authority = match authority.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:****@{host}"),
+            None => authority.to_owned(),
+        },
+        None => authority.to_owned(),
+    };
+    // A password may also stand among the parameters.
+    let path = match path.split_once("password=") {
+        Some((before, after)) => {
+            let rest = after.find('&').map_or("", |end| &after[end..]);
+            format!("{before}password=****{rest}")
+        }
+        None => path.to_owned(),
+    };
+    format!("{scheme}://{authority}{path}")
+}
+
+/// The table of `docs/configuration.md`.
+#[must_use]
+pub fn table() -> String {
+    let mut text = "| in the file | flag | environment | default | what it does |\n|---|---|---|---|---|\n".to_owned();
+    for setting in SETTINGS {
+        let default = if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
+        let (name, flag, variable, form) =
+            (setting.name, setting.flag, setting.variable, setting.form.replace('|', "\\|"));
+        let about = setting.about;
+        text += &format!("| `{name}` | `--{flag} {form}` | `{variable}` | {default} | {about} |\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn a_database_address_is_shown_without_its_password() {
+        assert_eq!(masked("postgres://cs:secret@db:5432/x"), "postgres://cs:****@db:5432/x");
+        assert_eq!(masked("postgres://cs:se@cret@db/x?sslmode=require"), "postgres://cs:****@db/x?sslmode=require");
+        assert_eq!(masked("postgres://db/x?user=a&password=b&ssl=1"), "postgres://db/x?user=a&password=****&ssl=1");
+        assert_eq!(masked("postgres://cs@db/x"), "postgres://cs@db/x");
+        assert_eq!(masked(""), "");
+    }
+}

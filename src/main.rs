@@ -1,9 +1,11 @@
 //! The `countersign` program.
 
+use std::process::ExitCode;
+
 use clap::Parser as _;
+use countersign::cli::Cli;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    countersign::cli::run(countersign::cli::Cli::parse()).await
+async fn main() -> ExitCode {
+    Cli::parse().run().await
 }

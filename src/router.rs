@@ -1,5 +1,6 @@
 //! Every route of the product, in one list: API, pages, live stream, assets, probes.
 
+use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -11,6 +12,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
@@ -40,7 +42,7 @@ pub fn api() -> OpenApiRouter<App> {
 }
 
 /// The pages' routes.
-fn pages() -> Router<App> {
+fn pages(document: &OpenApi) -> Router<App> {
     Router::new()
         .merge(crate::identity::pages())
         .merge(crate::inventory::pages())
@@ -49,19 +51,20 @@ fn pages() -> Router<App> {
         .merge(crate::approvals::pages())
         .merge(crate::reports::pages())
         .merge(crate::audit::pages())
-        .merge(crate::openapi::pages())
+        .merge(crate::openapi::pages(document))
 }
 
 /// The whole product as one service.
 #[must_use]
 pub fn router(app: App) -> Router {
     let (api, document) = crate::openapi::assemble(api());
+    let text = Bytes::from(document.to_json().unwrap_or_default());
     let api = api
-        .route("/openapi.json", get(move || async move { axum::Json(document) }))
+        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], text) }))
         .fallback(async || Error::new(&error::NOT_FOUND, "The API has no such address.").into_response())
         .method_not_allowed_fallback(async || method_not_allowed().into_response())
         .layer(from_fn_with_state(app.clone(), web::idempotency::keep_answers));
-    let pages = pages()
+    let pages = pages(&document)
         .fallback(async || Error::new(&error::NOT_FOUND, "There is no such page.").into_response())
         .method_not_allowed_fallback(async || method_not_allowed().into_response())
         .layer(from_fn(web::errors::as_pages));

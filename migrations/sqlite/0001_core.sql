@@ -8,10 +8,20 @@ CREATE TABLE users (
     name             TEXT NOT NULL,
     password_hash    TEXT,
     disabled         BOOLEAN NOT NULL DEFAULT FALSE,
-    failed_sign_ins  BIGINT NOT NULL DEFAULT 0,
-    locked_until     DATETIME,
-    created_at       DATETIME NOT NULL
+    created_at       DATETIME NOT NULL,
+    revision         BIGINT NOT NULL DEFAULT 1
 );
+CREATE INDEX users_by_name ON users (LOWER(name), user_id);
+
+-- Failed sign-ins in a row, by the digest of the address typed, whether it has an account or not:
+-- so a lock does not tell who has one, and a password typed into the wrong field is not kept.
+CREATE TABLE sign_in_failures (
+    address       TEXT PRIMARY KEY,
+    failures      BIGINT NOT NULL,
+    failed_at     DATETIME NOT NULL,
+    locked_until  DATETIME
+);
+CREATE INDEX sign_in_failures_by_age ON sign_in_failures (failed_at);
 
 CREATE TABLE regions (
     region_id                   INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::db::{Db, Engine};
 
@@ -50,11 +50,12 @@ impl News {
 #[derive(Debug)]
 pub struct Live {
     sender: broadcast::Sender<String>,
+    stopping: watch::Sender<bool>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { sender: broadcast::channel(256).0 }
+        Self { sender: broadcast::channel(256).0, stopping: watch::Sender::new(false) }
     }
 }
 
@@ -63,6 +64,17 @@ impl Live {
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<String> {
         self.sender.subscribe()
+    }
+
+    /// Ends all streams: the server is about to stop, and must not wait for pages that stay open.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Waits until the streams must end.
+    pub async fn stopped(&self) {
+        // The sender lives as long as the product, so this ends only by the value.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
     /// Tells this server's pages, unless the database will tell all servers, this one among them.

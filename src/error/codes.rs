@@ -37,6 +37,7 @@ codes! {
     CSRF = 403 "csrf", "The form did not come from this session", "Reload the page and send the form again.";
     NOT_FOUND = 404 "not_found", "There is no such thing", "Check the number; what you may not see is not shown either.";
     METHOD_NOT_ALLOWED = 405 "method_not_allowed", "The address does not take this method", "Look the address up in the API reference.";
+    LAST_ADMINISTRATOR = 409 "last_administrator", "Nobody else could administer", "Make somebody else an administrator first.";
     CONFLICT = 409 "conflict", "This would collide with something that exists", "Look at what is there, and change one of the two.";
     STALE = 412 "stale", "Somebody changed it since you read it", "Read it again, then decide again.";
     PRECONDITION_REQUIRED = 428 "precondition_required", "The write must say what it read", "Send the ETag that you read as If-Match.";

@@ -13,15 +13,24 @@ use crate::error::{self, Error, Result};
 use crate::ids::{RegionId, UserId};
 
 pub mod access;
+mod pages;
+pub mod people;
 pub mod policy;
 pub mod rules;
 mod sessions;
 mod store;
+pub mod tokens;
 
+pub use people::{
+    NewUser, add_user, change_password, disable_user, edit_user, enable_user, find_user, list_users, set_password,
+    set_roles, show_user,
+};
 pub use rules::{Action, Relation, Role, TokenScope};
 pub use sessions::{
-    Session, SignedIn, authenticate_session, authenticate_token, sign_in, sign_out, sign_out_everywhere,
+    Session, SessionView, SignedIn, authenticate_session, authenticate_token, end_session, list_sessions, sign_in,
+    sign_out, sign_out_everywhere,
 };
+pub use tokens::{NewToken, create_token, list_tokens, revoke_token};
 
 /// Somebody who acts: a person with their roles, or the product's own command line.
 #[derive(Debug, Clone)]
@@ -148,6 +157,12 @@ pub fn digest_of_secret(secret: &str) -> String {
     hex::encode(sha2::Sha256::digest(secret.as_bytes()))
 }
 
+/// How somebody who acts stands to the person the act is about.
+#[must_use]
+pub fn relation_to(actor: &Actor, user: UserId) -> &'static [Relation] {
+    if actor.user_id == user { &[Relation::Oneself] } else { &[] }
+}
+
 /// When a session that starts `now` ends.
 #[must_use]
 pub fn session_end(now: DateTime<Utc>) -> DateTime<Utc> {
@@ -163,5 +178,5 @@ pub fn api() -> OpenApiRouter<App> {
 /// The pages of this area.
 #[must_use]
 pub fn pages() -> Router<App> {
-    Router::new()
+    pages::routes()
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::db::text_enum;
+use crate::ids::RegionId;
 
 text_enum! {
     /// What a person is in the firm (2-governance, Inventory, roles).
@@ -190,6 +191,9 @@ text_enum! {
 /// Failed sign-ins that are forgiven before the account is locked.
 pub const FREE_FAILURES: i64 = 5;
 
+/// After this time without a failure, failed sign-ins are forgotten.
+pub const FAILURES_FORGOTTEN: TimeDelta = TimeDelta::days(1);
+
 /// How long a session lives at most, and an unused one.
 pub const SESSION_LIFETIME: TimeDelta = TimeDelta::hours(12);
 
@@ -229,4 +233,38 @@ pub fn is_email(email: &str) -> bool {
     email.len() <= 200
         && !email.chars().any(|c| c.is_whitespace() || c.is_control())
         && email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.len() > 2 && !host.contains('@'))
+}
+
+/// After how many days a token expires at the latest.
+pub const LONGEST_TOKEN_DAYS: i64 = 366;
+
+/// Whether roles and regions go together.
+///
+/// # Errors
+/// The field at fault and the rule it breaks.
+pub fn check_roles(roles: &[Role], regions: &[RegionId]) -> Result<(), (&'static str, &'static str)> {
+    let regional = roles.contains(&Role::RegionalApprover);
+    if regional && regions.is_empty() {
+        return Err(("approves_for", "A regional approver needs at least one region."));
+    }
+    if !regional && !regions.is_empty() {
+        return Err(("approves_for", "Only a regional approver has regions."));
+    }
+    // The policy refuses an auditor every change: beside another role that would take the other away.
+    if roles.contains(&Role::Auditor) && roles.len() > 1 {
+        return Err(("roles", "An auditor changes nothing, and so has no other role."));
+    }
+    Ok(())
+}
+
+/// The address to go to after signing in: a path of this server, else the dashboard.
+///
+/// Browsers read `//host`, `/\\host` and paths with white space as other servers' addresses.
+#[must_use]
+pub fn local_path(next: &str) -> &str {
+    let local = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains('\\')
+        && next.chars().all(|c| c.is_ascii_graphic());
+    if local { next } else { "/" }
 }

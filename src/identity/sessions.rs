@@ -1,13 +1,19 @@
 //! Signing in and out, and recognising who sends a request.
 
+use std::time::Duration;
+
 use argon2::password_hash::PasswordVerifier as _;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 
-use super::rules::{TokenScope, locked_until};
-use super::{Actor, digest_of_secret, session_end, store};
+use super::rules::{Action, Relation, TokenScope, locked_until};
+use super::store::{self, Credentials};
+use super::tokens::may_see;
+use super::{Actor, digest_of_secret, session_end};
 use crate::app::App;
 use crate::audit::{Act, Record, Who};
 use crate::error::{self, Error, Result};
+use crate::ids::UserId;
 
 /// A session, as the request that came with it knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +33,23 @@ pub struct SignedIn {
     pub expires_at: DateTime<Utc>,
 }
 
+/// A session, as its person sees it in a list.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+pub struct SessionView {
+    /// What names it: no secret, it opens nothing.
+    pub session_id: String,
+    /// When the person signed in.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub seen_at: DateTime<Utc>,
+    /// When it ends by itself.
+    pub expires_at: DateTime<Utc>,
+    /// The browser, as it names itself.
+    pub client: String,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
 /// A hash that no password has: checked when there is no such account, so that the time taken
 /// does not tell whether there is one.
 const NOBODY: &str =
@@ -35,11 +58,14 @@ const NOBODY: &str =
 /// How much later a use is written down: a write a minute at most, not one a request.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
 
+/// How long a sign-in waits for its turn.
+const WAITS: Duration = Duration::from_secs(10);
+
 /// Signs a person in with e-mail and password, and ends the session they had, if any.
 ///
 /// # Errors
 /// `wrong_credentials` (the same for an unknown e-mail, a wrong password and a disabled account),
-/// `account_locked` after too many failures.
+/// `account_locked` after too many failures (the same whether there is such an account), `busy`.
 pub async fn sign_in(
     app: &App,
     email: &str,
@@ -48,53 +74,95 @@ pub async fn sign_in(
     old_session: Option<&str>,
     request_id: &str,
 ) -> Result<SignedIn> {
-    let credentials = store::credentials(&app.db, &email.trim().to_lowercase()).await?;
-    let now = app.now();
-    if let Some(until) = credentials.as_ref().and_then(|one| one.locked_until).filter(|until| *until > now) {
+    let email = email.trim().to_lowercase();
+    let address = digest_of_secret(&email);
+    let person = check(app, &email, password, request_id).await?;
+    let person = person
+        .ok_or_else(|| Error::new(&error::WRONG_CREDENTIALS, "There is no account with this e-mail and password."))?;
+    start(app, &person, &address, client, old_session.map(digest_of_secret), request_id).await
+}
+
+/// Checks the person's own password before they change it; a wrong one counts as a failed sign-in.
+pub(super) async fn check_own_password(app: &App, actor: &Actor, password: String) -> Result<()> {
+    match check(app, &actor.email, password, &actor.who.request_id).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::field("current_password", "This is not your current password.")),
+    }
+}
+
+/// The account that `email` and `password` open, if they do; if not, the failure is counted.
+async fn check(app: &App, email: &str, password: String, request_id: &str) -> Result<Option<Credentials>> {
+    let address = digest_of_secret(email);
+    // The turn is held until the failure is counted: guesses sent at once are counted one by one.
+    let _turn = tokio::time::timeout(WAITS, app.password_checks.acquire())
+        .await
+        .map_err(|_| Error::new(&error::BUSY, "Too many people are signing in."))?
+        .map_err(Error::internal)?;
+    if let Some(until) = store::locked_until(&app.db, &address, app.now()).await? {
         let message = format!("This account is locked until {} UTC.", until.format("%H:%M:%S"));
         return Err(Error::new(&error::ACCOUNT_LOCKED, message).fact("locked_until", until));
     }
-    let hash = credentials.as_ref().and_then(|one| one.password_hash.clone()).unwrap_or_else(|| NOBODY.to_owned());
-    let right = tokio::task::spawn_blocking(move || {
-        argon2::Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok()
-    })
-    .await
-    .map_err(Error::internal)?;
-    let Some(credentials) = credentials else { return Err(wrong_credentials()) };
-    let who = Who {
-        user_id: Some(credentials.user_id),
-        name: credentials.name.clone(),
-        request_id: request_id.to_owned(),
-        ..Who::system(request_id)
-    };
-    let mut act = Act::begin(app, &who).await?;
-    if !right || credentials.disabled {
-        let failures = store::count_failure(&mut act.tx, credentials.user_id).await?;
-        if let Some(until) = locked_until(failures, now) {
-            store::lock(&mut act.tx, credentials.user_id, until).await?;
-            act.record(
-                Record::new("account.locked", "user", credentials.user_id)
-                    .after(serde_json::json!({ "failed_sign_ins": failures, "locked_until": until })),
-            );
-        }
-        act.commit().await?;
-        return Err(wrong_credentials());
+    let person = store::credentials(&app.db, email).await?;
+    let hash = person.as_ref().and_then(|one| one.password_hash.clone());
+    let right = is_right(password, hash.unwrap_or_else(|| NOBODY.to_owned())).await?;
+    if right && person.as_ref().is_some_and(|person| !person.disabled) {
+        return Ok(person);
     }
+    count_failure(app, person.as_ref(), &address, request_id).await?;
+    Ok(None)
+}
+
+/// Whether a hash was made of `password`.
+async fn is_right(password: String, hash: String) -> Result<bool> {
+    tokio::task::spawn_blocking(move || argon2::Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok())
+        .await
+        .map_err(Error::internal)
+}
+
+fn who(person: &Credentials, request_id: &str) -> Who {
+    Who { user_id: Some(person.user_id), name: person.name.clone(), ..Who::system(request_id) }
+}
+
+/// Starts a session; the address' failures are forgotten.
+async fn start(
+    app: &App,
+    person: &Credentials,
+    address: &str,
+    client: &str,
+    old_session: Option<String>,
+    request_id: &str,
+) -> Result<SignedIn> {
+    let mut act = Act::begin(app, &who(person, request_id)).await?;
     let token = app.secret();
     let session = Session { token_hash: digest_of_secret(&token), csrf_token: app.secret() };
-    let expires_at = session_end(now);
+    let expires_at = session_end(act.now);
     if let Some(old) = old_session {
-        store::end_session(&mut act.tx, &digest_of_secret(old)).await?;
+        store::end_session(&mut act.tx, &old).await?;
     }
-    store::forget_expired(&mut act.tx, now).await?;
-    store::start_session(&mut act.tx, credentials.user_id, &session, client, now, expires_at).await?;
-    act.record(Record::new("session.started", "user", credentials.user_id));
+    store::forget_expired(&mut act.tx, act.now).await?;
+    store::forget_failures(&mut act.tx, address, act.now).await?;
+    let client: String = client.chars().take(200).collect();
+    store::start_session(&mut act.tx, person.user_id, &session, &client, act.now, expires_at).await?;
+    act.record(Record::new("session.started", "user", person.user_id));
     act.commit().await?;
     Ok(SignedIn { token, expires_at })
 }
 
-fn wrong_credentials() -> Error {
-    Error::new(&error::WRONG_CREDENTIALS, "There is no account with this e-mail and password.")
+/// Counts a failure, and locks the address when there are too many.
+async fn count_failure(app: &App, person: Option<&Credentials>, address: &str, request_id: &str) -> Result<()> {
+    let who = person.map_or_else(|| Who::system(request_id), |person| who(person, request_id));
+    let mut act = Act::begin(app, &who).await?;
+    let failures = store::count_failure(&mut act.tx, address, act.now).await?;
+    if let Some(until) = locked_until(failures, act.now) {
+        store::lock(&mut act.tx, address, until).await?;
+        if let Some(person) = person {
+            act.record(
+                Record::new("account.locked", "user", person.user_id)
+                    .after(serde_json::json!({ "failed_sign_ins": failures, "locked_until": until })),
+            );
+        }
+    }
+    act.commit().await
 }
 
 /// Ends the session the person came with.
@@ -109,11 +177,52 @@ pub async fn sign_out(app: &App, actor: &Actor) -> Result<()> {
     act.commit().await
 }
 
+/// The sessions of a person that have not ended: one's own, or as an administrator anybody's.
+///
+/// # Errors
+/// `forbidden`.
+pub async fn list_sessions(app: &App, actor: &Actor, user: UserId) -> Result<Vec<SessionView>> {
+    may_see(app, actor, user)?;
+    let mut sessions = store::sessions_of(&app.db, user, app.now()).await?;
+    let current = actor.session.as_ref().map_or("", |session| &session.token_hash);
+    for session in &mut sessions {
+        session.current = current.starts_with(&session.session_id);
+    }
+    Ok(sessions)
+}
+
+/// Ends one of one's own sessions.
+///
+/// # Errors
+/// `forbidden`, `not_found`.
+pub async fn end_session(app: &App, actor: &Actor, session_id: &str) -> Result<()> {
+    actor.may(app, Action::AccountManage, &[Relation::Oneself])?;
+    let mut act = Act::begin(app, &actor.who).await?;
+    if store::end_one_of(&mut act.tx, actor.user_id, session_id).await? == 0 {
+        return Err(Error::not_found("session", session_id));
+    }
+    act.record(Record::new("session.ended", "user", actor.user_id));
+    act.commit().await
+}
+
+/// Ends all sessions of a person and lifts the lock of their address, as part of a larger act.
+pub(super) async fn end_all(act: &mut Act, user: UserId, email: &str) -> Result<u64> {
+    store::forget_failures(&mut act.tx, &digest_of_secret(email), act.now).await?;
+    Ok(store::end_sessions(&mut act.tx, user).await?)
+}
+
+/// Ends all sessions of the person but the one at hand, as part of a larger act.
+pub(super) async fn end_others(act: &mut Act, actor: &Actor) -> Result<u64> {
+    let current = actor.session.as_ref().map_or("", |session| &session.token_hash);
+    Ok(store::end_others(&mut act.tx, actor.user_id, current).await?)
+}
+
 /// Ends all sessions of the person, the one they came with among them.
 ///
 /// # Errors
 /// Only failures of the database.
 pub async fn sign_out_everywhere(app: &App, actor: &Actor) -> Result<u64> {
+    actor.may(app, Action::AccountManage, &[Relation::Oneself])?;
     let mut act = Act::begin(app, &actor.who).await?;
     let ended = store::end_sessions(&mut act.tx, actor.user_id).await?;
     act.record(Record::new("session.all_ended", "user", actor.user_id).after(serde_json::json!({ "ended": ended })));

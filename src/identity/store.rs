@@ -1,10 +1,13 @@
-//! The SQL of people, sessions and tokens.
+//! The SQL of sessions and of recognising who calls; people, tokens and delegations have files of their own.
+
+pub mod people;
+pub mod tokens;
 
 use chrono::{DateTime, Utc};
 
-use super::rules::{Role, TokenScope};
+use super::rules::{FAILURES_FORGOTTEN, Role, TokenScope};
 use super::{Account, Session};
-use crate::db::{Conn, Db, DbError, Query, Tx};
+use crate::db::{Db, DbError, Query, Tx};
 use crate::ids::{RegionId, TokenId, UserId};
 
 /// What a sign-in is checked against.
@@ -14,27 +17,58 @@ pub struct Credentials {
     pub name: String,
     pub password_hash: Option<String>,
     pub disabled: bool,
-    pub locked_until: Option<DateTime<Utc>>,
 }
 
 pub async fn credentials(db: &Db, email: &str) -> Result<Option<Credentials>, DbError> {
-    Query::new("SELECT user_id, name, password_hash, disabled, locked_until FROM users WHERE email = $1")
+    Query::new("SELECT user_id, name, password_hash, disabled FROM users WHERE email = $1")
         .bind(email)
         .optional(db)
         .await
 }
 
-/// Counts a failed sign-in and returns how many there were in a row.
-pub async fn count_failure(tx: &mut Tx, user: UserId) -> Result<i64, DbError> {
-    Query::new("UPDATE users SET failed_sign_ins = failed_sign_ins + 1 WHERE user_id = $1 RETURNING failed_sign_ins")
-        .bind(user)
-        .one::<(i64,)>(tx)
+/// Until when an address may not sign in, if it is locked.
+pub async fn locked_until(db: &Db, address: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError> {
+    Query::new("SELECT locked_until FROM sign_in_failures WHERE address = $1 AND locked_until > $2")
+        .bind(address)
+        .bind(now)
+        .optional::<(DateTime<Utc>,)>(db)
         .await
-        .map(|row| row.0)
+        .map(|row| row.map(|row| row.0))
 }
 
-pub async fn lock(tx: &mut Tx, user: UserId, until: DateTime<Utc>) -> Result<(), DbError> {
-    Query::new("UPDATE users SET locked_until = $2 WHERE user_id = $1").bind(user).bind(until).run(tx).await.map(drop)
+/// Counts a failed sign-in and returns how many there were in a row.
+pub async fn count_failure(tx: &mut Tx, address: &str, now: DateTime<Utc>) -> Result<i64, DbError> {
+    Query::new(
+        "INSERT INTO sign_in_failures (address, failures, failed_at) VALUES ($1, 1, $2)
+         ON CONFLICT (address) DO UPDATE SET failed_at = $2,
+             failures = CASE WHEN sign_in_failures.failed_at < $3 THEN 1 ELSE sign_in_failures.failures + 1 END
+         RETURNING failures",
+    )
+    .bind(address)
+    .bind(now)
+    .bind(now - FAILURES_FORGOTTEN)
+    .one::<(i64,)>(tx)
+    .await
+    .map(|row| row.0)
+}
+
+pub async fn lock(tx: &mut Tx, address: &str, until: DateTime<Utc>) -> Result<(), DbError> {
+    Query::new("UPDATE sign_in_failures SET locked_until = $2 WHERE address = $1")
+        .bind(address)
+        .bind(until)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+/// Forgets the failures of an address, and all that are old.
+pub async fn forget_failures(tx: &mut Tx, address: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    Query::new("DELETE FROM sign_in_failures WHERE address = $1 OR failed_at < $2")
+        .bind(address)
+        .bind(now - FAILURES_FORGOTTEN)
+        .run(tx)
+        .await
+        .map(drop)
 }
 
 pub async fn start_session(
@@ -45,10 +79,6 @@ pub async fn start_session(
     now: DateTime<Utc>,
     expires_at: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    Query::new("UPDATE users SET failed_sign_ins = 0, locked_until = NULL WHERE user_id = $1")
-        .bind(user)
-        .run(&mut *tx)
-        .await?;
     Query::new(
         "INSERT INTO sessions (token_hash, user_id, csrf_token, created_at, seen_at, expires_at, client)
          VALUES ($1, $2, $3, $4, $4, $5, $6)",
@@ -173,14 +203,30 @@ pub async fn token(
     Ok(account(rows.into_iter().map(|row| row.account).collect()).map(|account| (account, id, scope, used)))
 }
 
-/// The account of a person, for acts on their behalf.
-pub async fn account_of(conn: impl Into<Conn<'_>>, user: UserId) -> Result<Option<Account>, DbError> {
-    let rows = Query::new(
-        "SELECT u.user_id, u.email, u.name, r.role, r.region_id
-         FROM users u LEFT JOIN user_roles r ON r.user_id = u.user_id WHERE u.user_id = $1",
+/// A session, as its person sees it.
+pub async fn sessions_of(
+    db: &Db,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<Vec<super::sessions::SessionView>, DbError> {
+    Query::new(
+        "SELECT SUBSTR(token_hash, 1, 16) AS session_id, created_at, seen_at, expires_at, client, FALSE AS current
+         FROM sessions WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC, token_hash LIMIT 100",
     )
     .bind(user)
-    .all(conn)
-    .await?;
-    Ok(account(rows))
+    .bind(now)
+    .all(db)
+    .await
+}
+
+pub async fn end_one_of(tx: &mut Tx, user: UserId, session_id: &str) -> Result<u64, DbError> {
+    Query::new("DELETE FROM sessions WHERE user_id = $1 AND SUBSTR(token_hash, 1, 16) = $2")
+        .bind(user)
+        .bind(session_id)
+        .run(tx)
+        .await
+}
+
+pub async fn end_others(tx: &mut Tx, user: UserId, but: &str) -> Result<u64, DbError> {
+    Query::new("DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2").bind(user).bind(but).run(tx).await
 }

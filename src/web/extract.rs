@@ -204,7 +204,7 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
 }
 
 /// Parses `a=1&a=2&b=`, leaving out what is empty: a filter that was not filled in is no filter.
-fn parse_pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
+pub fn parse_pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     let pairs: Vec<(String, String)> = serde_html_form::from_bytes(text)
         .map_err(|cause| Error::new(&error::MALFORMED, format!("The parameters cannot be read: {cause}.")))?;
     let filled: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.trim().is_empty()).collect();

@@ -29,7 +29,11 @@ pub async fn stream(State(app): State<App>, _: Caller) -> Sse<impl Stream<Item =
     let receiver = app.live.subscribe();
     let ends = tokio::time::Instant::now() + LIFETIME;
     let news = stream::unfold((receiver, Listener(app)), move |(mut receiver, listener)| async move {
-        let message = match tokio::time::timeout_at(ends, receiver.recv()).await {
+        let received = tokio::select! {
+            () = listener.0.live.stopped() => return None,
+            received = tokio::time::timeout_at(ends, receiver.recv()) => received,
+        };
+        let message = match received {
             Ok(Ok(message)) => message,
             // The page fell behind: whatever it missed, it looks at everything again.
             Ok(Err(RecvError::Lagged(_))) => r#"{"seq":0,"topics":["*"]}"#.to_owned(),
