@@ -1,29 +1,40 @@
-//! validation
+//! Validation: the review of versions, from its intake to the last required approval.
+//!
+//! A request is approved by its approvals alone; nobody sets that state. What an approval covers is
+//! named by digest, so that changed bytes are approved anew. This area makes no deployment task and
+//! no ready pair itself: it tells those that do.
 
 use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
+
+mod api;
+mod approving;
+mod pages;
+mod requests;
+pub mod rules;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use approving::{artifact_changed, ticket_decided};
+pub use requests::{NewRequest, Step, list, request, show, transition};
+pub use store::{ApprovalView, RequestVersion, RequestView};
 
 /// The JSON routes of this area.
 #[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(api::list, api::request))
+        .routes(routes!(api::show))
+        .routes(routes!(api::transition))
+        .routes(routes!(api::cancel))
 }
 
 /// The pages of this area.
 #[must_use]
 pub fn pages() -> Router<App> {
-    Router::new()
-}
-
-/// X
-pub fn ticket_decided<'a>(
-    act: &'a mut crate::audit::Act,
-    actor: &'a crate::identity::Actor,
-    ticket: &'a crate::approvals::Ticket,
-    verdict: crate::approvals::rules::Verdict,
-) -> std::pin::Pin<Box<dyn Future<Output = crate::error::Result<()>> + Send + 'a>> {
-    let _ = (act, actor, ticket, verdict);
-    Box::pin(async { Ok(()) })
+    pages::routes()
 }

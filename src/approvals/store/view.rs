@@ -8,7 +8,7 @@ use crate::approvals::rules::{Risk, TicketAction, TicketKind, TicketState, View}
 use crate::db::{Conn, Db, DbError, Query};
 use crate::identity::Role;
 use crate::identity::access::VISIBLE_MODEL;
-use crate::ids::{ModelId, ProjectId, RegionId, RequestId, TaskId, TeamId, TicketId, UserId, VersionId};
+use crate::ids::{ModelId, ProjectId, RegionId, RequestId, TaskId, TicketId, UserId, VersionId};
 use crate::words::{Priority, RiskTier, ValidationState};
 
 /// The condition on `i`, a row of `approval_inbox_items`, that holds for the tickets a person can
@@ -227,8 +227,7 @@ pub async fn counts(
                 CAST(COALESCE(SUM(CASE WHEN i.state = 'pending' THEN 1 ELSE 0 END), 0) AS BIGINT) AS pending,
                 COUNT(*) AS \"all\"",
         ticket_from!(),
-        // The instant is a parameter of the shared condition on visibility.
-        " WHERE i.created_at <= $2"
+        " WHERE TRUE"
     ))
     .bind(person)
     .bind(now);
@@ -239,10 +238,10 @@ pub async fn counts(
 /// Whoever does not see all tickets sees those that they asked for, were given, or that concern a
 /// model they may see.
 fn visible(query: Query, sees_all: bool) -> Query {
-    if sees_all {
-        return query;
-    }
-    query.push(" AND (i.requested_by_id = $1 OR i.assigned_to_id = $1 OR ").push(VISIBLE_MODEL).push(")")
+    query
+        .when(" AND ({} OR i.requested_by_id = $1 OR i.assigned_to_id = $1 OR ", Some(sees_all))
+        .push(VISIBLE_MODEL)
+        .push(")")
 }
 
 fn filtered(query: Query, filter: &InboxFilter) -> Query {
