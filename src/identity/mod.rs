@@ -13,6 +13,8 @@ use crate::error::{self, Error, Result};
 use crate::ids::{RegionId, UserId};
 
 pub mod access;
+mod api;
+pub mod delegations;
 mod pages;
 pub mod people;
 pub mod policy;
@@ -136,6 +138,15 @@ impl Account {
     }
 }
 
+/// A person as an actor, for what the product does in their name: demo data, and programs to come.
+///
+/// # Errors
+/// `not_found` if there is no such person, or they are disabled.
+pub async fn actor_of(app: &App, user: UserId, request_id: &str) -> Result<Actor> {
+    let account = store::account_of(&app.db, user).await?.ok_or_else(|| Error::not_found("person", user))?;
+    Ok(account.into_actor(request_id.to_owned(), false, None))
+}
+
 /// Hashes a password with argon2id and a fresh salt; takes tens of milliseconds on purpose.
 ///
 /// # Errors
@@ -172,7 +183,7 @@ pub fn session_end(now: DateTime<Utc>) -> DateTime<Utc> {
 /// The JSON routes of this area.
 #[must_use]
 pub fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    api::routes()
 }
 
 /// The pages of this area.

@@ -19,7 +19,7 @@ use crate::web::paging::{Cursor, Page, limit};
 const NAME_LENGTH: usize = 200;
 
 /// A region that a person approves for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct ApprovesFor {
     /// Its number.
     pub region_id: RegionId,
@@ -93,6 +93,14 @@ pub struct PeopleFilter {
     pub limit: Option<i64>,
 }
 
+impl PeopleFilter {
+    /// Whether it asks for this role.
+    #[must_use]
+    pub fn has_role(&self, role: &Role) -> bool {
+        self.role.as_ref() == Some(role)
+    }
+}
+
 /// A page of people.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct People {
@@ -105,8 +113,8 @@ pub struct People {
     pub active_count: i64,
 }
 
-/// Somebody to add.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+/// Somebody to add. Not `Debug`: it holds a password.
+#[derive(Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// The address with which they sign in.
@@ -182,6 +190,14 @@ pub async fn find_user(app: &App, actor: &Actor, email: &str) -> Result<PersonVi
     let email = email.trim().to_lowercase();
     let rows = store::by_email(&app.db, &email).await?;
     fold(rows).into_iter().next().map(|(_, person)| person).ok_or_else(|| Error::not_found("person", email))
+}
+
+/// The regions that somebody could approve for, by code.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn regions(app: &App) -> Result<Vec<ApprovesFor>> {
+    Ok(store::regions(&app.db).await?)
 }
 
 /// Adds a person.

@@ -1,9 +1,11 @@
 //! Roles, relations and acts: the words in which the policy speaks. Pure.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
+use super::delegations::NewDelegation;
 use crate::db::text_enum;
-use crate::ids::RegionId;
+use crate::error::{Fields, Result};
+use crate::ids::{RegionId, UserId};
 
 text_enum! {
     /// What a person is in the firm (2-governance, Inventory, roles).
@@ -40,6 +42,21 @@ impl Role {
             Self::Compliance => "Compliance",
             Self::Auditor => "Auditor",
             Self::Member => "Member",
+        }
+    }
+
+    /// What the role is for, in a line.
+    #[must_use]
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            Self::Admin => "Manages people, regions, projects and rules; may do what owners may.",
+            Self::Validator => "Works on validation requests.",
+            Self::GlobalApprover => "Gives the global approval of a validation.",
+            Self::RegionalApprover => "Gives the approval of the regions named.",
+            Self::Operator => "Adds models, imports inventories, sees all deployment work.",
+            Self::Compliance => "Reviews overrides; reads reports and the ledger.",
+            Self::Auditor => "Reads everything, changes nothing; has no other role.",
+            Self::Member => "Sees the models they have a relation to.",
         }
     }
 }
@@ -187,6 +204,59 @@ text_enum! {
         Write = "write",
     }
 }
+
+text_enum! {
+    /// Whether lent rights are in force.
+    pub enum DelegationState {
+        /// They are.
+        Active = "ACTIVE",
+        /// They ended at the instant that was agreed.
+        Expired = "EXPIRED",
+        /// They were taken back, or replaced.
+        Revoked = "REVOKED",
+    }
+}
+
+/// Whether lent rights are in force at `now` (2-governance, Inventory, delegate): what ended first counts.
+#[must_use]
+pub fn delegation_state(
+    expires_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> DelegationState {
+    match (expires_at, revoked_at) {
+        (Some(expired), Some(revoked)) if expired <= revoked => DelegationState::Expired,
+        (_, Some(_)) => DelegationState::Revoked,
+        (Some(expires), None) if expires <= now => DelegationState::Expired,
+        _ => DelegationState::Active,
+    }
+}
+
+/// Whether rights may be lent: to somebody else than the owner and oneself, who can sign in; at
+/// least one right; until an instant to come.
+///
+/// # Errors
+/// `invalid`, with the fields at fault.
+pub fn check_delegation(
+    by: UserId,
+    owner: UserId,
+    disabled: bool,
+    new: &NewDelegation,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let mut fields = Fields::default();
+    fields.check(new.user_id != owner, "user_id", "The owner has all rights already.");
+    fields.check(new.user_id == owner || new.user_id != by, "user_id", "You cannot lend rights to yourself.");
+    fields.check(!disabled, "user_id", "This person is disabled.");
+    fields.check(new.can_deploy || new.can_submit_changes, "can_deploy", "Lend at least one right.");
+    let ends = new.expires_at;
+    fields.check(ends.is_none_or(|ends| ends > now), "expires_at", "It must be in the future.");
+    fields.check(ends.is_none_or(|ends| ends.year() <= LAST_YEAR), "expires_at", "It is too far away.");
+    fields.done()
+}
+
+/// The last year that a date typed in may name.
+const LAST_YEAR: i32 = 9999;
 
 /// Failed sign-ins that are forgiven before the account is locked.
 pub const FREE_FAILURES: i64 = 5;

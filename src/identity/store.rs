@@ -1,5 +1,6 @@
 //! The SQL of sessions and of recognising who calls; people, tokens and delegations have files of their own.
 
+pub mod delegations;
 pub mod people;
 pub mod tokens;
 
@@ -201,6 +202,18 @@ pub async fn token(
         return Ok(None);
     };
     Ok(account(rows.into_iter().map(|row| row.account).collect()).map(|account| (account, id, scope, used)))
+}
+
+/// The account of a person who can sign in.
+pub async fn account_of(db: &Db, user: UserId) -> Result<Option<Account>, DbError> {
+    let rows = Query::new(
+        "SELECT u.user_id, u.email, u.name, r.role, r.region_id
+         FROM users u LEFT JOIN user_roles r ON r.user_id = u.user_id WHERE u.user_id = $1 AND NOT u.disabled",
+    )
+    .bind(user)
+    .all(db)
+    .await?;
+    Ok(account(rows))
 }
 
 /// A session, as its person sees it.

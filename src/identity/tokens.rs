@@ -56,8 +56,8 @@ impl TokenView {
     }
 }
 
-/// A token just made: the only time its secret is seen.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+/// A token just made: the only time its secret is seen. Not `Debug`, for that reason.
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct MadeToken {
     /// The token.
     #[serde(flatten)]

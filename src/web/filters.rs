@@ -59,3 +59,9 @@ pub fn words(text: impl std::fmt::Display, _: &dyn Values) -> askama::Result<Str
     let mut letters = text.chars();
     Ok(letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default())
 }
+
+/// `{{ user_agent|browser }}`: `Firefox on Linux`.
+#[askama::filter_fn]
+pub fn browser(user_agent: &str, _: &dyn Values) -> askama::Result<String> {
+    Ok(format::browser(user_agent))
+}

@@ -73,3 +73,26 @@ pub fn bytes(size: i64) -> String {
 pub fn date_or_dash(date: Option<&NaiveDate>) -> String {
     date.map_or_else(|| "–".to_owned(), ToString::to_string)
 }
+
+/// A browser's name for itself, as people know it: `Firefox on Linux`; a program's as it is.
+#[must_use]
+pub fn browser(user_agent: &str) -> String {
+    // The order matters: every browser also claims to be older ones.
+    let find = |known: &[(&str, &'static str)]| {
+        known.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
+    };
+    let name = find(&[("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]);
+    let system = find(&[
+        ("Windows", "Windows"),
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Mac OS", "macOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (name, system) {
+        (Some(name), Some(system)) => format!("{name} on {system}"),
+        (Some(name), None) => name.to_owned(),
+        _ => user_agent.chars().take(60).collect(),
+    }
+}

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
-use crate::identity::people::{PeopleFilter, PersonView};
+use crate::identity::people::{ApprovesFor, PeopleFilter, PersonView};
 use crate::identity::rules::Role;
 use crate::ids::{RegionId, UserId};
 use crate::web::etag::Revision;
@@ -97,6 +97,10 @@ pub async fn one(conn: impl Into<Conn<'_>>, user: UserId) -> Result<Vec<PersonRo
 
 pub async fn by_email(db: &Db, email: &str) -> Result<Vec<PersonRow>, DbError> {
     Query::new(PEOPLE).when(" AND u.email = {}", Some(email)).push(ROLES).all(db).await
+}
+
+pub async fn regions(db: &Db) -> Result<Vec<ApprovesFor>, DbError> {
+    Query::new("SELECT region_id, code, name FROM regions ORDER BY code").all(db).await
 }
 
 pub async fn lock(tx: &mut Tx, user: UserId) -> Result<(), DbError> {
