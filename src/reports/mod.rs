@@ -64,8 +64,7 @@ pub async fn dashboard(app: &App, actor: &Actor) -> Result<Dashboard> {
     let states = store::dashboard::states(&app.db, user, now, sees_all_models(app, actor)).await?;
     let due = if may(Action::TicketDecide) { store::dashboard::due(&app.db, user).await? } else { Vec::new() };
     let (mut validations, models): (Vec<_>, Vec<_>) = states.into_iter().partition(|one| one.kind == "validation");
-    validations.sort_by_key(|one| {
-        crate::words::ValidationState::ALL.iter().position(|state| state.as_str() == one.word)
-    });
+    validations
+        .sort_by_key(|one| crate::words::ValidationState::ALL.iter().position(|state| state.as_str() == one.word));
     Ok(Dashboard { counts, validations, models, due })
 }

@@ -191,3 +191,17 @@ pub(super) async fn views(app: &App, tasks: &[TaskId]) -> Result<Vec<TaskView>> 
     let now = app.now();
     Ok(store::views(&app.db, tasks).await?.into_iter().map(|task| task.on(now)).collect())
 }
+
+/// The tasks among `tasks` that a person may see, for a dialog; two statements.
+///
+/// # Errors
+/// Only failures of the database.
+pub(super) async fn chosen(app: &App, actor: &Actor, tasks: &[TaskId]) -> Result<Vec<TaskView>> {
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let facts = store::facts(&app.db, tasks, actor.user_id, app.now()).await?;
+    let seen: Vec<TaskId> =
+        facts.iter().filter(|one| actor.can(app, Action::ModelView, &one.relations())).map(|one| one.task_id).collect();
+    views(app, &seen).await
+}

@@ -5,6 +5,7 @@
 //! moves a byte to a machine.
 
 use axum::Router;
+use axum::routing::{get, post};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +19,8 @@ mod api;
 mod decided;
 mod deploy;
 mod list;
+mod pages;
+mod pages_deploy;
 pub mod rules;
 mod store;
 
@@ -49,6 +52,12 @@ pub fn api() -> OpenApiRouter<App> {
 #[must_use]
 pub fn pages() -> Router<App> {
     Router::new()
+        .route("/my-deployment-tasks", get(pages::tasks))
+        .route("/my-deployment-tasks/confirm", post(pages::confirm))
+        .route("/my-deployment-tasks/adjust", post(pages::adjust))
+        .route("/my-deployment-tasks/cancel", post(pages::cancel))
+        .route("/deployment-tasks/{task_id}", get(pages::task))
+        .route("/versions/{version_id}/deploy", get(pages_deploy::modal).post(pages_deploy::deploy))
 }
 
 /// A deployment task, with all that is needed to decide on it.
@@ -137,6 +146,12 @@ impl TaskView {
     #[must_use]
     pub fn place(&self) -> &str {
         self.region_code.as_deref().unwrap_or("All regions")
+    }
+
+    /// How the planned date stands to today, in words.
+    #[must_use]
+    pub fn due(&self) -> String {
+        crate::web::format::due(self.days_until_due)
     }
 
     /// Today in the task's region.

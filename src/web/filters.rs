@@ -36,14 +36,14 @@ pub fn dash<T: std::fmt::Display>(value: &Option<T>, _: &dyn Values) -> askama::
 
 /// `{{ 12345|thousands }}`: `12,345`.
 #[askama::filter_fn]
-pub fn thousands(number: &i64, _: &dyn Values) -> askama::Result<String> {
-    Ok(format::thousands(*number))
+pub fn thousands(number: impl std::borrow::Borrow<i64>, _: &dyn Values) -> askama::Result<String> {
+    Ok(format::thousands(*number.borrow()))
 }
 
 /// `{{ 2|count_of("task") }}`: `2 tasks`.
 #[askama::filter_fn]
-pub fn count_of(number: &i64, _: &dyn Values, word: &str) -> askama::Result<String> {
-    Ok(format::plural(*number, word))
+pub fn count_of(number: impl std::borrow::Borrow<i64>, _: &dyn Values, word: &str) -> askama::Result<String> {
+    Ok(format::plural(*number.borrow(), word))
 }
 
 /// `{{ digest|short }}`: the first 12 characters.
