@@ -1,0 +1,108 @@
+//! `make bench`: how fast the product is, how that grows, and what it costs.
+//!
+//! It drives the release binary over HTTP, on both databases, filled to three sizes. What is compared
+//! is ratios within one run: the machine's own speed cancels out.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a bench")]
+
+mod client;
+mod report;
+mod seed;
+mod server;
+
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
+
+use std::time::Duration;
+
+use client::{Load, measure};
+use report::{Report, Run};
+use seed::{Scene, Sizes};
+use server::Server;
+
+/// One thing that is asked for again and again.
+struct Case {
+    name: &'static str,
+    requests: Box<dyn Fn(&Scene) -> Vec<client::Request>>,
+}
+
+/// Everything that is measured; a case whose address the product does not know fails the bench.
+fn cases() -> Vec<Case> {
+    let get = |name, path: &'static str, who: fn(&Scene) -> &seed::Caller| Case {
+        name,
+        requests: Box::new(move |scene| vec![client::Request::get(path, who(scene))]),
+    };
+    vec![
+        get("ready-to-deploy, owner of 1 %", "/api/v1/deployment-tasks/ready-to-deploy", |scene| &scene.owner),
+        get("ready-to-deploy, administrator", "/api/v1/deployment-tasks/ready-to-deploy", |scene| &scene.admin),
+        get("my-tasks, owner of 1 %", "/api/v1/deployment-tasks/my-tasks", |scene| &scene.owner),
+        get("my-tasks, administrator", "/api/v1/deployment-tasks/my-tasks", |scene| &scene.admin),
+        get("tasks page, owner of 1 %", "/my-deployment-tasks", |scene| &scene.owner_session),
+        get("tasks page, administrator", "/my-deployment-tasks", |scene| &scene.admin_session),
+        get("regional matrix page", "/reports/regional-matrix", |scene| &scene.admin_session),
+        Case {
+            name: "confirm",
+            requests: Box::new(|scene| scene.tasks.iter().map(|task| client::Request::confirm(*task, scene)).collect()),
+        },
+    ]
+}
+
+fn main() {
+    let options = Options::read();
+    let mut report = Report::new(server::binary_bytes());
+    for engine in ["sqlite", "postgres"] {
+        for pairs in &options.pairs {
+            if options.engine.as_deref().is_none_or(|only| only == engine) {
+                report.add(bench(engine, Sizes { pairs: *pairs, open_tasks: 100_000 }, &options));
+            }
+        }
+    }
+    report.print();
+    let file = report.save();
+    println!("\nThe same as JSON: {}", file.display());
+    if options.engine.is_none() {
+        report.fail_if_missing();
+    }
+}
+
+/// What the command line asks for: `cargo bench -- [--engine sqlite|postgres] [--pairs 2000,20000] [--only NAME]`.
+struct Options {
+    engine: Option<String>,
+    pairs: Vec<i64>,
+    only: Option<String>,
+}
+
+impl Options {
+    fn read() -> Self {
+        let arguments: Vec<String> = std::env::args().collect();
+        let value =
+            |flag: &str| arguments.iter().position(|one| one == flag).and_then(|at| arguments.get(at + 1)).cloned();
+        let pairs = value("--pairs").unwrap_or_else(|| "2000,20000,200000".to_owned());
+        Self {
+            engine: value("--engine"),
+            pairs: pairs.split(',').map(|number| number.parse().expect("--pairs takes numbers")).collect(),
+            only: value("--only"),
+        }
+    }
+}
+
+fn bench(engine: &'static str, sizes: Sizes, options: &Options) -> Run {
+    eprintln!("{engine}, {} pairs: filling", sizes.pairs);
+    let storage = server::Storage::new(engine);
+    let scene = seed::fill(&storage, sizes);
+    let server = Server::start(&storage);
+    std::thread::sleep(Duration::from_secs(1));
+    let mut run = Run::new(engine, sizes, server.first_answer, server.resident_bytes());
+    for case in cases() {
+        if options.only.as_deref().is_some_and(|only| !case.name.contains(only)) {
+            continue;
+        }
+        eprintln!("{engine}, {} pairs: {}", sizes.pairs, case.name);
+        let mut requests = (case.requests)(&scene);
+        let alone = measure(&server, &mut requests, Load { clients: 1, seconds: 3.0, most: 1000 });
+        let crowd = measure(&server, &mut requests, Load { clients: 16, seconds: 3.0, most: 20_000 });
+        run.add(case.name, alone, crowd);
+    }
+    run.loaded_bytes = server.resident_bytes();
+    run
+}

@@ -1,0 +1,95 @@
+//! The release binary, on a free port, over a database of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::client::{Connection, Request};
+use crate::postgres::Postgres;
+use crate::seed::Caller;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
+
+/// How large the binary is.
+pub fn binary_bytes() -> u64 {
+    std::fs::metadata(BINARY).expect("the binary was built").len()
+}
+
+/// Where a run's data lies.
+#[derive(Debug)]
+pub struct Storage {
+    pub folder: TempDir,
+    /// PostgreSQL's address; none for the embedded database.
+    pub database: Option<String>,
+}
+
+impl Storage {
+    pub fn new(engine: &str) -> Self {
+        let database = (engine == "postgres").then(|| {
+            static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+            let name = format!("bench_{}", COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+            // Durable: a confirmation waits for the disk, as it does in earnest.
+            let server = Postgres::shared(true);
+            crate::seed::create_database(&server.address("postgres"), &name);
+            server.address(&name)
+        });
+        Self { folder: TempDir::new().expect("a temporary folder"), database }
+    }
+}
+
+/// The running binary.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    pub address: String,
+    /// From its start to its first answer.
+    pub first_answer: Duration,
+}
+
+impl Server {
+    pub fn start(storage: &Storage) -> Self {
+        let started = Instant::now();
+        let mut command = Command::new(BINARY);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-filter", "warn", "--data"]).arg(storage.folder.path());
+        if let Some(database) = &storage.database {
+            command.args(["--database", database]);
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let output = child.stdout.take().expect("its output is piped");
+        let ready = BufReader::new(output)
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.split("http://").nth(1).map(|address| address.trim_end_matches('/').to_owned()));
+        let address = ready.expect("the server says where it listens");
+        let reply = Connection::to(&address)
+            .expect("the server takes connections")
+            .send(&Request::get("/readyz", &Caller::Nobody));
+        assert_eq!(reply.status, 200, "the server is not ready: {}", reply.start);
+        Self { child, address, first_answer: started.elapsed() }
+    }
+
+    /// How many statements it has sent so far.
+    pub fn statements(&self) -> f64 {
+        let reply = Connection::open(self).send(&Request::get("/metrics", &Caller::Nobody));
+        let text = String::from_utf8_lossy(&reply.body);
+        let line = text.lines().find_map(|line| line.strip_prefix("countersign_db_statements "));
+        line.and_then(|number| number.parse().ok()).expect("/metrics counts statements")
+    }
+
+    /// Its resident memory.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: u64 = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).expect("VmRSS in kB");
+        kib * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
