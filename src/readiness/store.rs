@@ -196,7 +196,7 @@ const DERIVE: [&str; 6] = [
      WHERE t.model_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))
        AND NOT EXISTS (SELECT 1 FROM region_deployments d WHERE d.model_id = t.model_id AND d.region_id = t.region_id
                        AND d.live_to IS NULL AND d.version_id = t.version_id)",
-    "UPDATE ready_totals SET pairs = pairs - old.pairs, models = models - old.models
+    "UPDATE ready_totals SET pairs = ready_totals.pairs - old.pairs, models = ready_totals.models - old.models
      FROM (SELECT c.region_id, CAST(SUM(c.pairs) AS BIGINT) AS pairs, COUNT(*) AS models FROM ready_counts c
            WHERE c.model_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) GROUP BY c.region_id) old
      WHERE old.region_id = ready_totals.region_id",

@@ -7,8 +7,9 @@ use std::pin::Pin;
 use chrono::{DateTime, Utc};
 use countersign::db::Query;
 use countersign::identity::{Role, digest_of_secret};
-use countersign::ids::{ModelId, ProjectId, RegionId, RequestId, TeamId, UserId, VersionId};
+use countersign::ids::{ModelId, ProjectId, RegionId, RequestId, TaskId, TeamId, UserId, VersionId};
 use countersign::readiness;
+use serde_json::json;
 
 use crate::harness::{T, date, instant};
 
@@ -344,6 +345,18 @@ impl Model {
             validation: None,
             validated_for: None,
         }
+    }
+}
+
+impl Version {
+    /// Schedules it, by its owner, and returns the open tasks: one a region, or one for all of them.
+    pub async fn scheduled_in(&self, regions: &[&Region], on: &str) -> Vec<TaskId> {
+        let regions: Vec<_> =
+            regions.iter().map(|one| json!({ "region_id": one.id, "planned_production_date": on })).collect();
+        let body = json!({ "mode": "schedule", "regions": regions });
+        let answer = self.model.owner.post(&format!("/api/v1/versions/{}/deploy", self.id), body).await.ok().json();
+        let tasks = answer["tasks"].as_array().expect("a deploy answers its tasks");
+        tasks.iter().map(|task| TaskId(task["task_id"].as_i64().unwrap())).collect()
     }
 }
 

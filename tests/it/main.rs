@@ -6,8 +6,11 @@
 #[allow(dead_code)]
 mod builder;
 #[allow(dead_code)]
+mod checks;
+#[allow(dead_code)]
 mod client;
 #[allow(dead_code)]
 mod harness;
 
+mod concurrency;
 mod house;
