@@ -17,9 +17,10 @@ pub mod approvals;
 pub mod artifacts;
 pub mod inventory;
 pub mod readiness;
-pub mod reports;
 pub mod tasks;
 pub mod validation;
+
+pub mod reports;
 
 pub mod cli;
 pub mod openapi;

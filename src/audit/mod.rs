@@ -5,19 +5,28 @@
 //! whether an act is allowed; the area that owns the thing does.
 
 use axum::Router;
+use axum::routing::{get, post};
 use chrono::{DateTime, SecondsFormat, Utc};
 use countersign_ledger::{Entry, Sealed};
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::db::{Db, DbError, Tx};
 use crate::error::{self, Error, Result};
 use crate::ids::{ModelId, UserId};
 
+mod api;
+mod ledger;
 pub mod live;
+mod pages;
+pub mod rules;
 mod store;
+#[cfg(test)]
+mod tests;
 
+pub use ledger::{Ledger, LedgerFilter, LedgerLine, Verification, ledger, timeline, timeline_of, verify, verify_for};
 use live::News;
 
 /// Who acts: a person, or the product itself, by way of one request.
@@ -193,7 +202,7 @@ impl Act {
     /// for these two statements, and the order of the ledger is the order of the commits.
     async fn append(&mut self) -> Result<i64, DbError> {
         let mut head = store::lock_head(&mut self.tx).await?;
-        let at = self.now.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let at = ledger_time(self.now);
         let mut sealed = Vec::with_capacity(self.records.len());
         for record in self.records.drain(..) {
             let entry = Entry {
@@ -219,6 +228,11 @@ impl Act {
         store::append(&mut self.tx, self.now, &sealed, &head).await?;
         Ok(head.seq)
     }
+}
+
+/// An instant as entries are hashed with it.
+fn ledger_time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// An answer that was kept under an idempotency key.
@@ -260,11 +274,14 @@ pub async fn keep_answer(db: &Db, user: UserId, key: &str, status: u16, body: &[
 /// The JSON routes of this area.
 #[must_use]
 pub fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().routes(routes!(api::list)).routes(routes!(api::verify)).routes(routes!(api::export))
 }
 
 /// The pages of this area.
 #[must_use]
 pub fn pages() -> Router<App> {
     Router::new()
+        .route("/ledger", get(pages::show))
+        .route("/ledger/verify", post(pages::verify))
+        .route("/ledger/export", get(pages::export))
 }

@@ -6,6 +6,7 @@
 use axum::Router;
 use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::error::Result;
@@ -13,8 +14,24 @@ use crate::identity::access::sees_all_models;
 use crate::identity::{Action, Actor};
 use crate::web::Badges;
 
+mod api;
+mod export;
+mod history;
+mod matrix;
+mod overrides;
 mod pages;
+mod rules;
+mod search;
 mod store;
+#[cfg(test)]
+mod tests;
+
+pub use export::Format;
+pub use history::{History, HistoryFilter, HistoryRow, history};
+pub use matrix::{Column, Matrix, MatrixFilter, MatrixRow, matrix};
+pub use overrides::{OverrideRow, Overrides, OverridesFilter, Totals, overrides};
+pub use search::{Found, search};
+pub use store::matrix::Cell;
 
 pub use store::dashboard::{Counts, Due, StateCount};
 
@@ -22,12 +39,21 @@ pub use store::dashboard::{Counts, Due, StateCount};
 #[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(api::overrides))
+        .routes(routes!(api::regional_matrix))
+        .routes(routes!(api::deployment_history))
 }
 
 /// The pages of this area.
 #[must_use]
 pub fn pages() -> Router<App> {
-    Router::new().route("/", get(pages::dashboard))
+    Router::new()
+        .route("/", get(pages::dashboard))
+        .route("/search", get(pages::search))
+        .route("/reports", get(pages::index))
+        .route("/reports/overrides", get(pages::overrides))
+        .route("/reports/regional-matrix", get(pages::regional_matrix))
+        .route("/reports/deployment-history", get(pages::deployment_history))
 }
 
 /// Counts what the sidebar shows.

@@ -96,3 +96,14 @@ pub fn browser(user_agent: &str) -> String {
         _ => user_agent.chars().take(60).collect(),
     }
 }
+
+/// A text as a cell that no spreadsheet takes for a formula.
+#[must_use]
+pub fn cell(text: &str) -> String {
+    // Spreadsheets also skip white space before they look for a formula.
+    if text.trim_start().starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}

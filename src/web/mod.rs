@@ -9,6 +9,7 @@ pub mod extract;
 pub mod filters;
 pub mod format;
 pub mod idempotency;
+pub mod intervals;
 pub mod live;
 pub mod metrics;
 pub mod paging;

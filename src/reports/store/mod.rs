@@ -2,6 +2,10 @@
 
 pub mod badges;
 pub mod dashboard;
+pub mod history;
+pub mod matrix;
+pub mod overrides;
+pub mod search;
 
 /// What stands behind `FROM user_roles r JOIN approval_inbox_items i` to leave the pending tickets
 /// that person `$1` can decide: `approvals::rules::ineligible` in SQL.
