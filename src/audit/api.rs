@@ -116,8 +116,21 @@ fn parse(query: &str) -> Result<(ExportFormat, LedgerFilter)> {
 }
 
 const COLUMNS: [&str; 15] = [
-    "seq", "at", "actor_id", "actor", "agent", "action", "entity", "entity_id", "model_id", "before", "after", "reason",
-    "request_id", "prev_hash", "hash",
+    "seq",
+    "at",
+    "actor_id",
+    "actor",
+    "agent",
+    "action",
+    "entity",
+    "entity_id",
+    "model_id",
+    "before",
+    "after",
+    "reason",
+    "request_id",
+    "prev_hash",
+    "hash",
 ];
 
 fn lines(entries: &[Sealed], format: ExportFormat) -> Result<Vec<u8>> {

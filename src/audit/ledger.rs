@@ -55,8 +55,7 @@ impl LedgerFilter {
     pub fn is_empty(&self) -> bool {
         let Self { actor, actor_id, action, entity, entity_id, model_id, from, to, q, limit: _, cursor: _ } = self;
         let texts = [actor, action, entity, entity_id, q];
-        texts.iter().all(|text| text.is_none())
-            && (actor_id, model_id, from, to) == (&None, &None, &None, &None)
+        texts.iter().all(|text| text.is_none()) && (actor_id, model_id, from, to) == (&None, &None, &None, &None)
     }
 }
 
@@ -203,12 +202,7 @@ pub async fn ledger(app: &App, actor: &Actor, filter: &LedgerFilter) -> Result<L
 }
 
 /// The entries after `seq` that the filter matches, oldest first, up to `last`: what exports are made of.
-pub(super) async fn next_entries(
-    app: &App,
-    filter: &LedgerFilter,
-    seq: i64,
-    last: i64,
-) -> Result<Vec<Sealed>> {
+pub(super) async fn next_entries(app: &App, filter: &LedgerFilter, seq: i64, last: i64) -> Result<Vec<Sealed>> {
     Ok(store::following(&app.db, filter, seq, last).await?.into_iter().map(Sealed::from).collect())
 }
 
@@ -216,11 +210,7 @@ pub(super) async fn next_entries(
 ///
 /// # Errors
 /// `invalid` for a foreign cursor.
-pub async fn timeline(
-    conn: impl Into<Conn<'_>>,
-    model: ModelId,
-    cursor: Option<&Cursor>,
-) -> Result<Page<LedgerLine>> {
+pub async fn timeline(conn: impl Into<Conn<'_>>, model: ModelId, cursor: Option<&Cursor>) -> Result<Page<LedgerLine>> {
     let before = cursor.map(Cursor::keys::<i64>).transpose()?;
     let rows = store::of_model(conn, model, paging::DEFAULT_LIMIT, before).await?;
     Ok(Page::cut(rows, paging::DEFAULT_LIMIT, |row: &Row| row.seq).map(LedgerLine::from))
@@ -230,11 +220,7 @@ pub async fn timeline(
 ///
 /// # Errors
 /// Only failures of the database.
-pub async fn timeline_of(
-    conn: impl Into<Conn<'_>>,
-    entity: &str,
-    entity_id: impl ToString,
-) -> Result<Vec<LedgerLine>> {
+pub async fn timeline_of(conn: impl Into<Conn<'_>>, entity: &str, entity_id: impl ToString) -> Result<Vec<LedgerLine>> {
     let rows = store::of_entity(conn, entity, &entity_id.to_string(), paging::MOST).await?;
     Ok(rows.into_iter().map(LedgerLine::from).collect())
 }

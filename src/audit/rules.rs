@@ -115,9 +115,8 @@ pub fn changes(before: Option<&str>, after: Option<&str>) -> Vec<Change> {
     let mut names: Vec<&String> = before.iter().chain(&after).map(|(name, _)| name).collect();
     names.sort_unstable();
     names.dedup();
-    let value = |list: &[(String, String)], name: &String| {
-        list.iter().find(|one| one.0 == *name).map(|one| one.1.clone())
-    };
+    let value =
+        |list: &[(String, String)], name: &String| list.iter().find(|one| one.0 == *name).map(|one| one.1.clone());
     let both = |name: &String| (value(&before, name), value(&after, name));
     let change = |name: &String| {
         let (before, after) = both(name);

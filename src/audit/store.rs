@@ -85,10 +85,11 @@ pub struct End {
 }
 
 pub async fn head(db: &Db) -> Result<End, DbError> {
-    let (seq, hash, last) =
-        Query::new("SELECT seq, hash, COALESCE((SELECT MAX(seq) FROM ledger_entries), 0) FROM ledger_head WHERE one = 1")
-            .one::<(i64, String, i64)>(db)
-            .await?;
+    let (seq, hash, last) = Query::new(
+        "SELECT seq, hash, COALESCE((SELECT MAX(seq) FROM ledger_entries), 0) FROM ledger_head WHERE one = 1",
+    )
+    .one::<(i64, String, i64)>(db)
+    .await?;
     Ok(End { head: Head { seq, hash }, last })
 }
 

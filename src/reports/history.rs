@@ -100,8 +100,19 @@ impl HistoryRow {
 
 impl Tabular for HistoryRow {
     const COLUMNS: &'static [&'static str] = &[
-        "model_id", "model", "region", "version", "live_from", "live_to", "planned_date", "actual_date", "days_late",
-        "overridden", "confirmed_by", "confirmed_at", "task_id",
+        "model_id",
+        "model",
+        "region",
+        "version",
+        "live_from",
+        "live_to",
+        "planned_date",
+        "actual_date",
+        "days_late",
+        "overridden",
+        "confirmed_by",
+        "confirmed_at",
+        "task_id",
     ];
 
     fn cells(&self) -> Vec<String> {

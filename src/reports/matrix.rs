@@ -164,9 +164,20 @@ pub struct MatrixLine {
 
 impl Tabular for MatrixLine {
     const COLUMNS: &'static [&'static str] = &[
-        "model_id", "model", "owner", "risk_tier", "region", "live_version", "live_since", "validation_request_id",
-        "validation_approved_by", "validation_approved_on", "regional_approved_by", "regional_approved_at",
-        "overridden", "overdue_tasks",
+        "model_id",
+        "model",
+        "owner",
+        "risk_tier",
+        "region",
+        "live_version",
+        "live_since",
+        "validation_request_id",
+        "validation_approved_by",
+        "validation_approved_on",
+        "regional_approved_by",
+        "regional_approved_at",
+        "overridden",
+        "overdue_tasks",
     ];
 
     fn cells(&self) -> Vec<String> {

@@ -101,9 +101,25 @@ impl OverrideRow {
 
 impl Tabular for OverrideRow {
     const COLUMNS: &'static [&'static str] = &[
-        "override_id", "task_id", "model_id", "model", "version", "region", "planned_date", "actual_date", "missing",
-        "reason", "overridden_by", "confirmed_at", "review_state", "reviewed_by", "reviewed_at", "review_comment",
-        "approved_on", "days_until_approved", "days_unapproved",
+        "override_id",
+        "task_id",
+        "model_id",
+        "model",
+        "version",
+        "region",
+        "planned_date",
+        "actual_date",
+        "missing",
+        "reason",
+        "overridden_by",
+        "confirmed_at",
+        "review_state",
+        "reviewed_by",
+        "reviewed_at",
+        "review_comment",
+        "approved_on",
+        "days_until_approved",
+        "days_unapproved",
     ];
 
     fn cells(&self) -> Vec<String> {

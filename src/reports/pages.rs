@@ -42,11 +42,7 @@ pub struct Asked {
 }
 
 /// `GET /search?q=`: JSON for the command palette.
-pub async fn search(
-    State(app): State<App>,
-    visitor: Visitor,
-    Query(asked): Query<Asked>,
-) -> Result<Json<Vec<Found>>> {
+pub async fn search(State(app): State<App>, visitor: Visitor, Query(asked): Query<Asked>) -> Result<Json<Vec<Found>>> {
     super::search(&app, &visitor.actor, &asked.q).await.map(Json)
 }
 

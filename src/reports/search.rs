@@ -30,10 +30,8 @@ pub struct Raw {
 }
 
 /// Pages that are not in the sidebar, which the palette knows itself.
-const PAGES: &[(&str, &str)] = &[
-    ("Overrides report", "/reports/overrides"),
-    ("Regional matrix report", "/reports/regional-matrix"),
-];
+const PAGES: &[(&str, &str)] =
+    &[("Overrides report", "/reports/overrides"), ("Regional matrix report", "/reports/regional-matrix")];
 
 /// At most eight of each kind whose name holds `text`: one statement.
 ///

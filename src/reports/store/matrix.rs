@@ -108,12 +108,7 @@ pub struct Cell {
 ///
 /// When a task was cancelled stands in the ledger alone, so the ledger says whether it was still
 /// open on the day.
-pub async fn cells(
-    db: &Db,
-    as_of: AsOf,
-    models: &[ModelId],
-    region: Option<RegionId>,
-) -> Result<Vec<Cell>, DbError> {
+pub async fn cells(db: &Db, as_of: AsOf, models: &[ModelId], region: Option<RegionId>) -> Result<Vec<Cell>, DbError> {
     Query::new(
         "WITH page AS (SELECT CAST(value AS BIGINT) AS model_id FROM json_each($1)),
               late AS (

@@ -110,8 +110,7 @@ struct Raw {
 
 impl Raw {
     fn finish(self, as_of: AsOf) -> OverrideRow {
-        let (validation, regional) =
-            (self.deployed_before_validation_approved, self.deployed_before_regional_approval);
+        let (validation, regional) = (self.deployed_before_validation_approved, self.deployed_before_regional_approval);
         let granted_on = self.granted_at.map(|at| at.date_naive());
         let approved_on = match (validation, regional) {
             (true, true) => self.validated_on.zip(granted_on).map(|(one, other)| one.max(other)),
