@@ -25,7 +25,7 @@ text_enum! {
 }
 
 /// Which tickets are wanted.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct InboxFilter {
@@ -76,7 +76,14 @@ pub async fn inbox(app: &App, actor: &Actor, filter: &InboxFilter) -> Result<Inb
     let sees_all = actor.can(app, Action::TicketViewAll, &[]);
     let now = app.now();
     let rows = store::list(&app.db, actor.user_id, sees_all, filter, limit, after, now).await?;
-    let counts = store::counts(&app.db, actor.user_id, sees_all, filter, now).await?;
+    let mut counts = store::counts(&app.db, actor.user_id, sees_all, filter, now).await?;
+    if filter.status.is_none() {
+        counts.shown = match filter.view.unwrap_or(View::Mine) {
+            View::Mine => counts.mine,
+            View::Pending => counts.pending,
+            View::All => counts.all,
+        };
+    }
     let page = Page::cut(rows, limit, |row| (row.due_at, row.ticket_id));
     Ok(Inbox { items: page.items, next_cursor: page.next_cursor, counts })
 }
@@ -101,12 +108,23 @@ pub struct TicketDetail {
     pub ticket: TicketView,
     /// Why the person who looks cannot decide it; none if they can.
     pub cannot_decide_because: Option<String>,
+    /// What to look at before deciding.
+    pub checks: Vec<Check>,
     /// What is decided on: the versions, each with the three truths of its regions.
     pub versions: Vec<SubjectVersion>,
     /// Who decided on this before: approvals and rejections of other tickets.
     pub decided_before: Vec<PastEvent>,
     /// What happened to this ticket, newest first.
     pub timeline: Vec<PastEvent>,
+}
+
+/// A fact to look at before deciding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Check {
+    /// Whether it is as it should be.
+    pub passed: bool,
+    /// The fact, as a sentence.
+    pub says: String,
 }
 
 /// A version that a ticket decides on.
@@ -178,7 +196,35 @@ pub async fn ticket(app: &App, actor: &Actor, ticket_id: TicketId) -> Result<Tic
     let versions = fold(store::subjects(&app.db, ticket_id).await?);
     let history = store::history(&app.db, ticket_id).await?.into_iter().map(PastEvent::from);
     let (timeline, decided_before) = history.partition(|past| past.ticket_id == ticket_id);
-    Ok(TicketDetail { ticket, cannot_decide_because, versions, decided_before, timeline })
+    Ok(TicketDetail { checks: checks(&versions), ticket, cannot_decide_because, versions, decided_before, timeline })
+}
+
+/// Validation state, artifact and regional lock of each version.
+pub(super) fn checks(versions: &[SubjectVersion]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for version in versions {
+        let name = format!("{} {}", version.model_name, version.version_number);
+        let mut check = |passed, says: String| checks.push(Check { passed, says });
+        match version.validation_state {
+            Some(state) => check(
+                matches!(state, ValidationState::Approved | ValidationState::PendingApproval),
+                format!("The validation of {name} is {}.", state.as_str().replace('_', " ").to_lowercase()),
+            ),
+            None => check(false, format!("{name} has no validation.")),
+        }
+        match &version.artifact_digest {
+            Some(_) => check(true, format!("The artifact of {name} is recorded; the approval names its digest.")),
+            None => check(false, format!("{name} has no artifact: the approval will name no bytes.")),
+        }
+        let locked: Vec<_> =
+            version.regions.iter().filter(|one| one.locked).map(|one| one.region_code.as_str()).collect();
+        if locked.is_empty() {
+            check(true, format!("No region keeps {name} locked."));
+        } else {
+            check(false, format!("{} must still approve {name}.", locked.join(", ")));
+        }
+    }
+    checks
 }
 
 /// The people who could decide a pending ticket.

@@ -1,8 +1,438 @@
-//! Validations in the browser.
-use axum::Router;
+//! Validations in the browser: the list, the form, the request with its steps.
 
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::{get, post};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Deserialize;
+
+use super::requests::{
+    self, NewRequest, PastEvent, RequestDetail, RequestFilter, RequestList, Sort, StateFilter, Step,
+};
+use super::rules::{ValidationType, WAY, needs_reason, step_label};
+use super::store::VersionChoice;
 use crate::app::App;
+use crate::error::{Error, Result};
+use crate::ids::{RegionId, RequestId, VersionId};
+use crate::web::{Form, Path, Query, Select, Shell, Toast, Visitor, back_to, filters, html};
+use crate::words::{Priority, ValidationState};
 
 pub fn routes() -> Router<App> {
     Router::new()
+        .route("/validations", get(list))
+        .route("/validations/new", get(new).post(ask))
+        .route("/validations/{request_id}", get(show))
+        .route("/validations/{request_id}/transition", post(transition))
+}
+
+#[derive(Template)]
+#[template(path = "validation/list.html")]
+struct ListPage {
+    shell: Shell,
+    now: DateTime<Utc>,
+    tabs: Vec<Tab>,
+    selects: Vec<Select>,
+    filtered: bool,
+    requested_sort: Option<&'static str>,
+    by_target: bool,
+    requested_href: String,
+    target_href: String,
+    first_href: String,
+    next_href: Option<String>,
+    list: RequestList,
+    filter: RequestFilter,
+}
+
+struct Tab {
+    label: &'static str,
+    count: i64,
+    href: String,
+    here: bool,
+}
+
+async fn list(State(app): State<App>, visitor: Visitor, Query(filter): Query<RequestFilter>) -> Result<Html<String>> {
+    let list = requests::list(&app, &visitor.actor, &filter).await?;
+    let regions = super::store::region_choices(&app.db).await?;
+    let shell = Shell::new(&app, &visitor, "validations", "Validations").await?;
+    html(&ListPage::new(shell, app.now(), filter, list, &regions))
+}
+
+fn href(filter: RequestFilter) -> String {
+    format!("/validations?{}", serde_html_form::to_string(filter).unwrap_or_default())
+}
+
+impl ListPage {
+    fn new(
+        shell: Shell,
+        now: DateTime<Utc>,
+        filter: RequestFilter,
+        list: RequestList,
+        regions: &[(RegionId, String)],
+    ) -> Self {
+        let tab = |label, state: Option<StateFilter>| Tab {
+            label,
+            count: list.counts.of(state),
+            here: state == filter.state,
+            href: href(RequestFilter { state, cursor: None, ..filter.clone() }),
+        };
+        let tabs = vec![
+            tab("All", None),
+            tab("Open", Some(StateFilter::Open)),
+            tab("Pending approval", Some(StateFilter::PendingApproval)),
+            tab("Revision", Some(StateFilter::Revision)),
+            tab("Approved", Some(StateFilter::Approved)),
+        ];
+        let sort = filter.sort.unwrap_or(Sort::Newest);
+        let by = |sort| href(RequestFilter { sort: Some(sort), cursor: None, ..filter.clone() });
+        let plain = RequestFilter { sort: filter.sort, cursor: filter.cursor.clone(), ..RequestFilter::default() };
+        Self {
+            tabs,
+            selects: selects(&filter, regions),
+            filtered: href(plain) != href(filter.clone()),
+            requested_sort: match sort {
+                Sort::Newest => Some("descending"),
+                Sort::Oldest => Some("ascending"),
+                Sort::Target => None,
+            },
+            by_target: sort == Sort::Target,
+            requested_href: by(if sort == Sort::Newest { Sort::Oldest } else { Sort::Newest }),
+            target_href: by(Sort::Target),
+            first_href: href(RequestFilter { cursor: None, ..filter.clone() }),
+            next_href: list
+                .next_cursor
+                .clone()
+                .map(|next| href(RequestFilter { cursor: Some(next), ..filter.clone() })),
+            shell,
+            now,
+            list,
+            filter,
+        }
+    }
+}
+
+fn selects(filter: &RequestFilter, regions: &[(RegionId, String)]) -> Vec<Select> {
+    vec![
+        Select::filter("state", "State", StateFilter::ALL, filter.state, |one| (*one, capital(one.as_str()))),
+        Select::filter("type", "Type", ValidationType::ALL, filter.r#type, |one| (*one, capital(one.as_str()))),
+        Select::filter("priority", "Priority", Priority::ALL, filter.priority, |one| (*one, capital(one.as_str()))),
+        Select::filter("region_id", "Region", regions, filter.region_id, |one| (one.0, one.1.clone())),
+    ]
+}
+
+fn capital(word: &str) -> String {
+    let word = word.to_lowercase().replace('_', " ");
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
+}
+
+#[derive(Template)]
+#[template(path = "validation/new.html")]
+struct NewPage {
+    shell: Shell,
+    version: VersionChoice,
+    selects: Vec<Select>,
+    regions: Vec<RegionBox>,
+    target_date: String,
+    note: String,
+    error: String,
+    open_request: Option<String>,
+    region_error: String,
+    note_error: String,
+}
+
+struct RegionBox {
+    id: RegionId,
+    code: String,
+    locks: bool,
+    chosen: bool,
+}
+
+/// The form's fields, as sent; a date that is none is refused beside its field.
+#[derive(Debug, Clone, Deserialize)]
+struct NewForm {
+    version_id: VersionId,
+    #[serde(default)]
+    region_id: Vec<RegionId>,
+    r#type: Option<ValidationType>,
+    priority: Option<Priority>,
+    target_date: Option<NaiveDate>,
+    #[serde(default)]
+    note: String,
+}
+
+#[derive(Deserialize)]
+struct About {
+    version_id: VersionId,
+}
+
+async fn new(State(app): State<App>, visitor: Visitor, Query(about): Query<About>) -> Result<Html<String>> {
+    html(&new_page(&app, &visitor, about.version_id, None).await?)
+}
+
+async fn new_page(app: &App, visitor: &Visitor, version: VersionId, tried: Option<&NewForm>) -> Result<NewPage> {
+    let rows = requests::starting_from(app, &visitor.actor, version).await?;
+    let regions = rows.iter().filter_map(|row| region_box(row, tried)).collect();
+    let version = rows.into_iter().next().ok_or_else(|| Error::not_found("version", version))?;
+    let usual = if version.is_first { ValidationType::Initial } else { ValidationType::Change };
+    let kind = tried.and_then(|form| form.r#type).unwrap_or(usual);
+    let priority = tried.and_then(|form| form.priority).unwrap_or(Priority::Medium);
+    Ok(NewPage {
+        shell: Shell::new(app, visitor, "validations", "Ask for validation").await?,
+        selects: vec![
+            Select::filter("type", "Type", ValidationType::ALL, Some(kind), |one| (*one, capital(one.as_str())))
+                .required(),
+            Select::filter("priority", "Priority", Priority::ALL, Some(priority), |one| (*one, capital(one.as_str())))
+                .required(),
+        ],
+        regions,
+        target_date: tried.and_then(|form| form.target_date).map(|date| date.to_string()).unwrap_or_default(),
+        note: tried.map(|form| form.note.clone()).unwrap_or_default(),
+        version,
+        error: String::new(),
+        open_request: None,
+        region_error: String::new(),
+        note_error: String::new(),
+    })
+}
+
+fn region_box(row: &VersionChoice, tried: Option<&NewForm>) -> Option<RegionBox> {
+    let id = row.region_id?;
+    Some(RegionBox {
+        id,
+        code: row.region_code.clone()?,
+        locks: row.requires_regional_approval,
+        chosen: tried.is_none_or(|form| form.region_id.contains(&id)),
+    })
+}
+
+async fn ask(State(app): State<App>, form: Form<NewForm>) -> Result<Response> {
+    let Form { visitor, fields } = form;
+    let new = NewRequest {
+        version_ids: vec![fields.version_id],
+        region_ids: Some(fields.region_id.clone()),
+        r#type: fields.r#type.unwrap_or(ValidationType::Change),
+        priority: fields.priority.unwrap_or(Priority::Medium),
+        target_date: fields.target_date,
+        note: fields.note.clone(),
+    };
+    match requests::request(&app, &visitor.actor, new).await {
+        Ok(detail) => {
+            let id = detail.request.request_id;
+            Ok(back_to(&format!("/validations/{id}"), &Toast::done(format!("Validation {id} was asked for."))))
+        }
+        Err(error) if matches!(error.status(), StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY) => {
+            let mut page = new_page(&app, &visitor, fields.version_id, Some(&fields)).await?;
+            page.region_error = field(&error, "region_ids");
+            page.note_error = field(&error, "note");
+            if page.region_error.is_empty() && page.note_error.is_empty() {
+                page.error = error.detail().to_owned();
+                page.open_request = error.problem().facts.get("request_id").map(ToString::to_string);
+            }
+            Ok((error.status(), html(&page)?).into_response())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn field(error: &Error, name: &str) -> String {
+    error.field_errors().iter().filter(|one| one.field == name).map(|one| one.message.as_str()).collect()
+}
+
+#[derive(Template)]
+#[template(path = "validation/show.html")]
+struct ShowPage {
+    shell: Shell,
+    now: DateTime<Utc>,
+    heading: String,
+    detail: RequestDetail,
+    way: Vec<Place>,
+    steps: Vec<Button>,
+    asking: Option<Button>,
+    reason: String,
+    reason_error: String,
+    error: String,
+}
+
+/// A state on the progress line.
+struct Place {
+    state: ValidationState,
+    class: &'static str,
+    here: bool,
+    done: bool,
+}
+
+/// A step that the person can take.
+#[derive(Clone)]
+struct Button {
+    to: ValidationState,
+    label: &'static str,
+    primary: bool,
+    danger: bool,
+    asks_why: bool,
+    required: bool,
+}
+
+impl Button {
+    fn new(from: ValidationState, to: ValidationState) -> Self {
+        let asks_why = matches!(to, ValidationState::Cancelled | ValidationState::OnHold) || needs_reason(from, to);
+        let back = from == ValidationState::Review && to == ValidationState::InProgress;
+        Self {
+            to,
+            label: step_label(from, to),
+            primary: !asks_why && !back,
+            danger: to == ValidationState::Cancelled,
+            asks_why,
+            required: needs_reason(from, to),
+        }
+    }
+
+    fn consequence(&self) -> &'static str {
+        match self.to {
+            ValidationState::Revision => {
+                "Its tickets are withdrawn and the approvals given so far lapse; all are asked for anew."
+            }
+            ValidationState::OnHold => "Its tickets are withdrawn; the approvals given so far stay.",
+            ValidationState::Cancelled => "It ends here. A new validation can be asked for.",
+            _ => "",
+        }
+    }
+}
+
+impl PastEvent {
+    fn tone(&self) -> &'static str {
+        match self.action.as_str() {
+            "validation.approved" | "approval.given" => "is-ok",
+            "approval.refused" => "is-bad",
+            "approval.lapsed" => "is-warn",
+            _ => "",
+        }
+    }
+
+    fn icon(&self) -> &'static str {
+        match self.action.as_str() {
+            "validation.approved" | "approval.given" => "check",
+            "approval.refused" | "validation.cancelled" => "x",
+            "approval.lapsed" => "undo",
+            "validation.requested" => "shield",
+            _ => "chevron",
+        }
+    }
+
+    fn says(&self) -> String {
+        let role = self.role.as_deref().map(capital).unwrap_or_default();
+        match self.action.as_str() {
+            "validation.requested" => "Asked for".to_owned(),
+            "validation.approved" => "Approved with the last approval,".to_owned(),
+            "validation.cancelled" => "Cancelled".to_owned(),
+            "approval.given" => format!("{role}: approved"),
+            "approval.refused" => format!("{role}: rejected"),
+            "approval.lapsed" => "An approval lapsed, by an act".to_owned(),
+            _ => format!("Moved to {}", self.state.as_deref().map(capital).unwrap_or_default().to_lowercase()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Opened {
+    step: Option<ValidationState>,
+}
+
+async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(request_id): Path<RequestId>,
+    Query(opened): Query<Opened>,
+) -> Result<Html<String>> {
+    let mut page = page(&app, &visitor, request_id).await?;
+    page.asking = opened.step.and_then(|to| page.steps.iter().find(|step| step.to == to && step.asks_why).cloned());
+    html(&page)
+}
+
+async fn page(app: &App, visitor: &Visitor, request_id: RequestId) -> Result<ShowPage> {
+    let detail = requests::show(app, &visitor.actor, request_id).await?;
+    let heading = heading(&detail);
+    let state = detail.request.state;
+    Ok(ShowPage {
+        shell: Shell::new(app, visitor, "validations", &heading).await?,
+        now: app.now(),
+        way: way(state, detail.request.held_from),
+        steps: detail.next_states.iter().map(|to| Button::new(state, *to)).collect(),
+        heading,
+        detail,
+        asking: None,
+        reason: String::new(),
+        reason_error: String::new(),
+        error: String::new(),
+    })
+}
+
+fn heading(detail: &RequestDetail) -> String {
+    let names: Vec<_> =
+        detail.versions.iter().map(|one| format!("{} {}", one.model_name, one.version_number)).collect();
+    match names.as_slice() {
+        [] => format!("Validation {}", detail.request.request_id),
+        [one] => one.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
+}
+
+/// The progress line: where the request is, or was when it was paused or sent back.
+fn way(state: ValidationState, held_from: Option<ValidationState>) -> Vec<Place> {
+    let at = match held_from.unwrap_or(state) {
+        ValidationState::Revision => ValidationState::PendingApproval,
+        other => other,
+    };
+    let reached = WAY.iter().position(|one| *one == at);
+    let places = WAY.iter().enumerate().map(|(index, one)| {
+        let here = Some(index) == reached;
+        let done = reached.is_some_and(|place| index < place) || (here && state == ValidationState::Approved);
+        let stopped = here && matches!(state, ValidationState::Revision | ValidationState::OnHold);
+        let class = match (done, stopped, here) {
+            (true, ..) => "is-done",
+            (_, true, _) => "is-stopped",
+            (.., true) => "is-here",
+            _ => "",
+        };
+        Place { state: *one, class, here, done }
+    });
+    places.collect()
+}
+
+#[derive(Deserialize)]
+struct StepForm {
+    state: ValidationState,
+    #[serde(default)]
+    reason: String,
+    revision: i64,
+}
+
+async fn transition(
+    State(app): State<App>,
+    Path(request_id): Path<RequestId>,
+    form: Form<StepForm>,
+) -> Result<Response> {
+    let Form { visitor, fields } = form;
+    let step = Step { to: fields.state, reason: Some(fields.reason.clone()), revision: fields.revision };
+    match requests::transition(&app, &visitor.actor, request_id, step).await {
+        Ok(detail) => {
+            let state = capital(detail.request.state.as_str()).to_lowercase();
+            let toast = Toast::done(format!("Validation {request_id} is {state}."));
+            Ok(back_to(&format!("/validations/{request_id}"), &toast))
+        }
+        Err(error) if error.status() == StatusCode::NOT_FOUND || error.status().is_server_error() => Err(error),
+        Err(error) => {
+            let mut page = page(&app, &visitor, request_id).await?;
+            page.reason_error = field(&error, "reason");
+            if page.reason_error.is_empty() {
+                page.error = format!("{} {}", error.detail(), error.advice());
+            } else {
+                page.asking = page.steps.iter().find(|step| step.to == fields.state).cloned();
+                page.reason = fields.reason;
+            }
+            Ok((error.status(), html(&page)?).into_response())
+        }
+    }
 }

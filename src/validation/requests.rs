@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::approving::{self, models, moved, record};
 use super::rules::{ValidationType, is_open, needs_reason, next_states};
-use super::store::{self, ApprovalView, Counts, Entry, Locked, Member, RequestRow, RequestVersion, RequestView};
+use super::store::{
+    self, ApprovalView, Counts, Entry, Locked, Member, RequestRow, RequestVersion, RequestView, VersionChoice,
+};
 use crate::app::App;
 use crate::audit::Act;
 use crate::db::text_enum;
@@ -91,6 +93,18 @@ pub async fn request(app: &App, actor: &Actor, new: NewRequest) -> Result<Reques
     show(app, actor, request).await
 }
 
+/// What the form for a new request starts from: the version, if the person may ask for its validation.
+///
+/// # Errors
+/// `not_found`, `forbidden`.
+pub(super) async fn starting_from(app: &App, actor: &Actor, version: VersionId) -> Result<Vec<VersionChoice>> {
+    let member = named(app, actor, &[version]).await?;
+    for one in member {
+        access::authorise(app, &app.db, actor, Action::ValidationRequest, one.model_id).await?;
+    }
+    Ok(store::choice(&app.db, version).await?)
+}
+
 /// The versions named, all of which there must be.
 async fn named(app: &App, actor: &Actor, versions: &[VersionId]) -> Result<Vec<Member>> {
     if versions.is_empty() || versions.len() > MOST_VERSIONS {
@@ -142,7 +156,6 @@ pub async fn transition(app: &App, actor: &Actor, request_id: RequestId, step: S
     visible(app, actor, request_id).await?;
     let members = store::members(&app.db, request_id).await?;
     authorise_step(app, actor, step.to, &members).await?;
-    let reason = check_reason(step.to, step.reason.as_deref())?;
     let mut act = Act::begin(app, &actor.who).await?;
     lock_models(&mut act.tx, &models(&members)).await?;
     let request = store::lock(&mut act.tx, request_id).await?;
@@ -157,6 +170,7 @@ pub async fn transition(app: &App, actor: &Actor, request_id: RequestId, step: S
         .fact("state", request.state)
         .fact("next_states", next));
     }
+    let reason = check_reason(request.state, step.to, step.reason.as_deref())?;
     carry_out(&mut act, &request, &members, step.to, reason.as_deref()).await?;
     act.commit().await?;
     show(app, actor, request_id).await
@@ -196,10 +210,10 @@ async fn carry_out(
     }
 }
 
-fn check_reason(to: ValidationState, reason: Option<&str>) -> Result<Option<String>> {
+fn check_reason(from: ValidationState, to: ValidationState, reason: Option<&str>) -> Result<Option<String>> {
     let mut fields = Fields::default();
     let reason = reason.unwrap_or_default();
-    let reason = if needs_reason(to) {
+    let reason = if needs_reason(from, to) {
         fields.text("reason", reason, MOST_TEXT)
     } else {
         fields.optional_text("reason", reason, MOST_TEXT)
@@ -221,7 +235,7 @@ text_enum! {
 }
 
 /// Which requests are wanted.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct RequestFilter {
@@ -280,6 +294,8 @@ pub struct RequestList {
     pub next_cursor: Option<Cursor>,
     /// How many there are.
     pub counts: Counts,
+    /// How many the list has, its state filter included.
+    pub total_count: i64,
 }
 
 /// The requests a person may see.
@@ -293,7 +309,8 @@ pub async fn list(app: &App, actor: &Actor, filter: &RequestFilter) -> Result<Re
     let rows = store::list(&app.db, actor.user_id, sees_all, filter, limit, after, app.now()).await?;
     let counts = store::counts(&app.db, actor.user_id, sees_all, filter, app.now()).await?;
     let page = Page::cut(rows, limit, |row| (row.sort_date, row.request_id));
-    Ok(RequestList { items: page.items, next_cursor: page.next_cursor, counts })
+    let total_count = counts.of(filter.state);
+    Ok(RequestList { items: page.items, next_cursor: page.next_cursor, counts, total_count })
 }
 
 /// A request with its versions, regions, approvals and history.

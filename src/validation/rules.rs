@@ -72,10 +72,10 @@ pub fn next_states(from: ValidationState, held_from: Option<ValidationState>) ->
     next
 }
 
-/// Whether moving there needs a reason: whoever worked on it must be told why.
+/// Whether the step needs a reason: whoever worked on it must be told why. Resuming needs none.
 #[must_use]
-pub const fn needs_reason(to: ValidationState) -> bool {
-    matches!(to, Revision | Cancelled)
+pub const fn needs_reason(from: ValidationState, to: ValidationState) -> bool {
+    matches!((from, to), (PendingApproval, Revision) | (_, Cancelled))
 }
 
 /// What a person does when they move a request from one state to another, for a button.

@@ -15,7 +15,7 @@ mod view;
 
 pub use view::{
     ApprovalView, Counts, Entry, RequestRow, RequestVersion, RequestView, VersionChoice, approvals, choice, counts,
-    history, list, one, regions, versions,
+    history, list, one, region_choices, regions, versions,
 };
 
 /// A request as a change of its state needs it.

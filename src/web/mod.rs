@@ -14,9 +14,11 @@ pub mod live;
 pub mod metrics;
 pub mod paging;
 pub mod request_id;
+pub mod select;
 pub mod shell;
 
 pub use etag::{IfMatch, Revision, Tagged};
 pub use extract::{Caller, Form, Json, Path, Query, Upload, Visitor};
 pub use paging::{Cursor, Page};
+pub use select::Select;
 pub use shell::{Badges, Shell, Toast, back_to, html};

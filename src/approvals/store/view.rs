@@ -211,6 +211,8 @@ pub struct Counts {
     pub pending: i64,
     /// All that I may see.
     pub all: i64,
+    /// Those that the list has: of its view, and of the state asked for.
+    pub shown: i64,
 }
 
 pub async fn counts(
@@ -225,12 +227,26 @@ pub async fn counts(
         can_decide!("$1"),
         " THEN 1 ELSE 0 END), 0) AS BIGINT) AS mine,
                 CAST(COALESCE(SUM(CASE WHEN i.state = 'pending' THEN 1 ELSE 0 END), 0) AS BIGINT) AS pending,
-                COUNT(*) AS \"all\"",
-        ticket_from!(),
-        " WHERE TRUE"
+                COUNT(*) AS \"all\""
     ))
     .bind(person)
     .bind(now);
+    let query = match (filter.view.unwrap_or(View::Mine), filter.status) {
+        (View::Mine, Some(status)) => query.when(
+            concat!(
+                ", COUNT(CASE WHEN i.state = {} AND (i.requested_by_id = $1 OR i.decided_by_id = $1 OR ",
+                can_decide!("$1"),
+                ") THEN 1 END) AS shown"
+            ),
+            Some(status),
+        ),
+        (View::Pending, Some(status)) => {
+            query.when(", COUNT(CASE WHEN i.state = 'pending' AND i.state = {} THEN 1 END) AS shown", Some(status))
+        }
+        (View::All, Some(status)) => query.when(", COUNT(CASE WHEN i.state = {} THEN 1 END) AS shown", Some(status)),
+        (_, None) => query.push(", CAST(0 AS BIGINT) AS shown"),
+    };
+    let query = query.push(concat!(ticket_from!(), " WHERE TRUE"));
     let everything = InboxFilter { status: None, ..filter.clone() };
     filtered(visible(query, sees_all), &everything).one(db).await
 }

@@ -132,23 +132,42 @@ pub async fn list(
     .await
 }
 
-/// How many requests there are, with the same filters but the state.
+/// How many requests there are in each state, with the same filters but the state.
 #[derive(Debug, Clone, Copy, Default, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Counts {
     /// All.
     pub all: i64,
     /// Neither approved nor cancelled.
     pub open: i64,
-    /// Waiting for approvals.
+    pub intake: i64,
+    pub planning: i64,
+    pub in_progress: i64,
+    pub review: i64,
     pub pending_approval: i64,
-    /// Approved.
-    pub approved: i64,
-    /// Sent back.
     pub revision: i64,
-    /// Paused.
+    pub approved: i64,
     pub on_hold: i64,
-    /// Given up.
     pub cancelled: i64,
+}
+
+impl Counts {
+    /// How many match the filter of states.
+    #[must_use]
+    pub const fn of(&self, state: Option<StateFilter>) -> i64 {
+        match state {
+            None => self.all,
+            Some(StateFilter::Open) => self.open,
+            Some(StateFilter::Intake) => self.intake,
+            Some(StateFilter::Planning) => self.planning,
+            Some(StateFilter::InProgress) => self.in_progress,
+            Some(StateFilter::Review) => self.review,
+            Some(StateFilter::PendingApproval) => self.pending_approval,
+            Some(StateFilter::Revision) => self.revision,
+            Some(StateFilter::Approved) => self.approved,
+            Some(StateFilter::OnHold) => self.on_hold,
+            Some(StateFilter::Cancelled) => self.cancelled,
+        }
+    }
 }
 
 pub async fn counts(
@@ -161,6 +180,10 @@ pub async fn counts(
     let query = Query::new(
         "SELECT COUNT(*) AS \"all\",
                 COUNT(CASE WHEN r.state NOT IN ('APPROVED', 'CANCELLED') THEN 1 END) AS open,
+                COUNT(CASE WHEN r.state = 'INTAKE' THEN 1 END) AS intake,
+                COUNT(CASE WHEN r.state = 'PLANNING' THEN 1 END) AS planning,
+                COUNT(CASE WHEN r.state = 'IN_PROGRESS' THEN 1 END) AS in_progress,
+                COUNT(CASE WHEN r.state = 'REVIEW' THEN 1 END) AS review,
                 COUNT(CASE WHEN r.state = 'PENDING_APPROVAL' THEN 1 END) AS pending_approval,
                 COUNT(CASE WHEN r.state = 'APPROVED' THEN 1 END) AS approved,
                 COUNT(CASE WHEN r.state = 'REVISION' THEN 1 END) AS revision,
@@ -373,4 +396,9 @@ pub async fn choice(db: &Db, version: VersionId) -> Result<Vec<VersionChoice>, D
     .bind(version)
     .all(db)
     .await
+}
+
+/// The regions that requests can be filtered by.
+pub async fn region_choices(db: &Db) -> Result<Vec<(RegionId, String)>, DbError> {
+    Query::new("SELECT region_id, code FROM regions ORDER BY code").all(db).await
 }
