@@ -34,8 +34,7 @@ test-api:
 
 # Prints latency, statements, bytes, memory and start-up times. Builds for release.
 bench:
-	cargo build --release
-	benches/run
+	cargo bench --bench countersign
 
 # Rewrites the documents that are generated from the code.
 docs:

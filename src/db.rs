@@ -271,6 +271,7 @@ pub struct Query {
 macro_rules! on_engine {
     ($query:ident, $conn:ident, $pool:ident, |$statement:ident, $executor:ident| $run:expr) => {{
         let locks = $query.lock;
+        tracing::trace!(target: "countersign::sql", text = %$query.sql);
         match $conn.into() {
             Conn::Db(db) => {
                 db.statements.fetch_add(1, Ordering::Relaxed);
