@@ -170,7 +170,7 @@ impl Connection {
         } else {
             self.stream.by_ref().take(length).read_to_end(&mut body)?;
         }
-        let start = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+        let start = std::str::from_utf8(&body).map_or(String::new(), |text| text.chars().take(200).collect());
         Ok(Reply { status, body_bytes: body.len(), start, body })
     }
 

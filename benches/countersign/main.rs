@@ -36,9 +36,9 @@ fn cases() -> Vec<Case> {
         get("ready-to-deploy, owner of 1 %", "/api/v1/deployment-tasks/ready-to-deploy", |scene| &scene.owner),
         get("ready-to-deploy, administrator", "/api/v1/deployment-tasks/ready-to-deploy", |scene| &scene.admin),
         get("my-tasks, owner of 1 %", "/api/v1/deployment-tasks/my-tasks", |scene| &scene.owner),
-        get("my-tasks, administrator", "/api/v1/deployment-tasks/my-tasks", |scene| &scene.admin),
+        get("my-tasks, administrator, all", "/api/v1/deployment-tasks/my-tasks?scope=all", |scene| &scene.admin),
         get("tasks page, owner of 1 %", "/my-deployment-tasks", |scene| &scene.owner_session),
-        get("tasks page, administrator", "/my-deployment-tasks", |scene| &scene.admin_session),
+        get("tasks page, administrator, all", "/my-deployment-tasks?scope=all", |scene| &scene.admin_session),
         get("regional matrix page", "/reports/regional-matrix", |scene| &scene.admin_session),
         Case {
             name: "confirm",

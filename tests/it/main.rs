@@ -13,4 +13,5 @@ mod client;
 mod harness;
 
 mod concurrency;
+mod crash;
 mod house;
