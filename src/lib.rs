@@ -22,6 +22,7 @@ pub mod validation;
 
 pub mod reports;
 
+pub mod backup;
 pub mod cli;
 pub mod openapi;
 pub mod router;

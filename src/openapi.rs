@@ -70,8 +70,9 @@ pub fn assemble(api: OpenApiRouter<App>) -> (Router<App>, OpenApi) {
         SecurityRequirement::new("token", [""; 0]),
         SecurityRequirement::new("session", [""; 0]).add("csrf", [""; 0]),
     ]);
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
         for (operation, writes) in operations_mut(item) {
+            name(operation, path);
             complete(operation, writes);
         }
     }
@@ -91,6 +92,14 @@ fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&mut Operation, 
     ]
     .into_iter()
     .filter_map(|(operation, writes)| Some((operation.as_mut()?, writes)))
+}
+
+/// Makes a bare verb, the handler's own name, into a name that says of what: `list` into `list_users`.
+fn name(operation: &mut Operation, path: &str) {
+    if let Some(verb) = operation.operation_id.as_mut().filter(|id| !id.contains('_')) {
+        let words = path.split('/').filter(|part| !part.is_empty() && !part.starts_with('{'));
+        *verb = std::iter::once(verb.as_str()).chain(words).collect::<Vec<_>>().join("_").replace('-', "_");
+    }
 }
 
 /// Adds what holds for every operation.

@@ -30,6 +30,7 @@ text_enum! {
 #[into_params(parameter_in = Query)]
 pub struct InboxFilter {
     /// The view; `mine` if absent.
+    #[param(inline)]
     pub view: Option<View>,
     /// Only this kind.
     pub kind: Option<TicketKind>,
@@ -44,10 +45,12 @@ pub struct InboxFilter {
     /// Only models of this project.
     pub project_id: Option<ProjectId>,
     /// Only models of this team's projects.
+    #[param(inline)]
     pub team_id: Option<TeamId>,
     /// Text in the subject, the model, the number or the name of who asked.
     pub q: Option<String>,
     /// The order; `due` if absent.
+    #[param(inline)]
     pub sort: Option<Sort>,
     /// How many rows, 1 to 500; 50 if absent.
     pub limit: Option<i64>,

@@ -53,6 +53,7 @@ pub async fn verify(State(app): State<App>, Caller(actor): Caller) -> Result<Jso
 #[into_params(parameter_in = Query)]
 pub struct Form {
     /// `jsonl` if absent.
+    #[param(inline)]
     format: Option<ExportFormat>,
 }
 

@@ -3,21 +3,26 @@
 //! Exit codes: 0 it was done; 1 it was refused or failed, with a sentence on standard error;
 //! 2 the command line itself was not understood.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::app::{App, SystemClock};
 use crate::config::{Config, Flags, LogFormat};
 use crate::db::Db;
 use crate::identity::policy::{self, Policy};
 
+mod audit;
+mod backup;
 mod healthcheck;
 mod migrate;
 mod openapi;
 mod serve;
 mod show;
+mod token;
+mod user;
 
 /// The deployment control plane for models in firms that must answer for them.
 #[derive(Debug, Parser)]
@@ -41,6 +46,19 @@ enum Command {
     Serve(serve::Args),
     /// Bring the database's tables to this version.
     Migrate(migrate::Args),
+    /// Manage people.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Manage API tokens.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Make a verified backup while the server runs.
+    Backup(backup::Backup),
+    /// Put a backup into an empty data folder.
+    Restore(backup::Restore),
+    /// Prove the ledger.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Print the API's description (OpenAPI, JSON).
     Openapi,
     /// Ask a running server whether it is ready.
@@ -56,7 +74,7 @@ impl Cli {
         match self.dispatch().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("countersign: {error:#}");
+                eprintln!("countersign: {}", sentence(&error));
                 ExitCode::FAILURE
             }
         }
@@ -66,11 +84,47 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,
+            Command::User(command) => user::run(command).await,
+            Command::Token(command) => token::run(command).await,
+            Command::Backup(args) => backup::make(args).await,
+            Command::Restore(args) => backup::restore(args).await,
+            Command::Audit(command) => audit::run(command).await,
             Command::Openapi => openapi::run(),
             Command::Healthcheck(args) => healthcheck::run(args).await,
             Command::Config(command) => show::run(command),
         }
     }
+}
+
+/// The help of every command, as `docs/cli.md` has it.
+#[must_use]
+pub fn manual() -> String {
+    let mut text = String::new();
+    let mut program = Cli::command().term_width(100);
+    program.build();
+    write_help(&mut program, "countersign", &mut text);
+    text
+}
+
+fn write_help(command: &mut clap::Command, path: &str, text: &mut String) {
+    let help = command.render_long_help().to_string();
+    let help: Vec<_> = help.lines().map(str::trim_end).collect();
+    *text += &format!("\n## {path}\n\n```text\n{}\n```\n", help.join("\n").trim_end());
+    for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+        let path = format!("{path} {}", inner.get_name());
+        write_help(inner, &path, text);
+    }
+}
+
+/// What went wrong and why, each cause once: some libraries repeat their cause in their own text.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text += &format!(": {cause}");
+        }
+    }
+    text
 }
 
 /// Opens the database that the configuration names, as it is.
@@ -84,6 +138,14 @@ async fn open_database(config: &Config) -> anyhow::Result<Db> {
     Db::open_postgres(&config.database, config.database_connections)
         .await
         .with_context(|| format!("The database {} cannot be reached", crate::config::masked(&config.database)))
+}
+
+/// Refuses to make an empty database where somebody meant one that exists.
+fn ensure_database(config: &Config) -> anyhow::Result<()> {
+    let folder = config.data.display();
+    let there = !config.database.is_empty() || config.data.join("countersign.db").is_file();
+    anyhow::ensure!(there, "There is no database in the folder {folder}; name the right one with --data.");
+    Ok(())
 }
 
 /// Reads the policy that the configuration names.
@@ -110,7 +172,8 @@ async fn open<const ALL: bool>(flags: &Flags<ALL>) -> anyhow::Result<App> {
 fn start_log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .with_context(|| format!("The log filter “{filter}” cannot be read"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

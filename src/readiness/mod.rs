@@ -104,6 +104,7 @@ pub struct ReadyFilter {
     pub include_superseded: bool,
     /// The order: `waiting` (default) or `newest`.
     #[serde(default)]
+    #[param(inline)]
     pub sort: ReadySort,
     /// Rows a page, 1 to 500; 50 if not said.
     #[param(minimum = 1, maximum = 500)]

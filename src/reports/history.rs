@@ -28,6 +28,7 @@ pub struct HistoryFilter {
     /// Where the page starts.
     pub cursor: Option<Cursor>,
     /// `csv` for all rows as CSV.
+    #[param(inline)]
     pub format: Option<Format>,
 }
 

@@ -34,6 +34,7 @@ pub struct MatrixFilter {
     /// Where the page starts.
     pub cursor: Option<Cursor>,
     /// `csv` for all rows as CSV.
+    #[param(inline)]
     pub format: Option<Format>,
 }
 

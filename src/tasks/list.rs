@@ -49,6 +49,7 @@ impl<'de> Deserialize<'de> for StatusFilter {
 pub struct TaskFilter {
     /// `mine` (default) or `all`.
     #[serde(default)]
+    #[param(inline)]
     pub scope: Scope,
     /// PENDING, ADJUSTED, CONFIRMED, CANCELLED or `any`; the open ones if not said.
     #[param(value_type = Option<String>, example = "CONFIRMED")]

@@ -240,6 +240,7 @@ text_enum! {
 #[into_params(parameter_in = Query)]
 pub struct RequestFilter {
     /// Only this state; `open` for all that are neither approved nor cancelled.
+    #[param(inline)]
     pub state: Option<StateFilter>,
     /// Only this type.
     pub r#type: Option<ValidationType>,
@@ -252,6 +253,7 @@ pub struct RequestFilter {
     /// Text in a model's name or the name of who asked.
     pub q: Option<String>,
     /// The order; `-requested` if absent.
+    #[param(inline)]
     pub sort: Option<Sort>,
     /// How many rows, 1 to 500; 50 if absent.
     pub limit: Option<i64>,

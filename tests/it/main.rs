@@ -12,6 +12,8 @@ mod client;
 #[allow(dead_code)]
 mod harness;
 
+mod cli;
 mod concurrency;
 mod crash;
+mod documents;
 mod house;

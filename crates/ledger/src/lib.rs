@@ -161,6 +161,12 @@ impl Verifier {
         Self::default()
     }
 
+    /// The end of what was verified so far.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
     /// Takes the next entry.
     ///
     /// # Errors
