@@ -13,7 +13,9 @@ mod client;
 mod harness;
 
 mod cli;
+mod approvals;
 mod concurrency;
 mod crash;
 mod documents;
 mod house;
+mod validation;

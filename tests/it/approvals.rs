@@ -1,0 +1,114 @@
+//! The approval inbox over HTTP: who decides what, once, and on what they saw.
+
+use countersign::identity::Role;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::both;
+use crate::validation::{approve_mine, mine, pending, scene};
+
+both! {
+    async fn neither_the_developer_nor_the_requester_nor_an_administrator_decides(t: T) {
+        let s = scene(&t).await;
+        let asker = t.person("Asker").role(Role::Validator).role(Role::GlobalApprover).await;
+        let admin = t.admin().await;
+        pending(&asker, &s.version).await;
+        let ticket = mine(&s.global).await.remove(0);
+        let path = format!("/api/v1/approvals/{}/approve", ticket["ticket_id"]);
+        for person in [&s.developer, &asker, &s.regional, &admin] {
+            person.post(&path, json!({})).if_match(1).await.refused(403, "not_eligible");
+        }
+        s.owner.post(&path, json!({})).if_match(1).await.refused(403, "forbidden");
+        t.person("Stranger").await.post(&path, json!({})).if_match(1).await.refused(404, "not_found");
+        s.developer.page(&format!("/inbox/{}", ticket["ticket_id"])).await.ok();
+    }
+
+    async fn one_person_satisfies_one_role(t: T) {
+        let s = scene(&t).await;
+        let both = t.person("Both").role(Role::GlobalApprover).approver_of([&s.uk]).await;
+        pending(&s.validator, &s.version).await;
+        assert_eq!(mine(&both).await.len(), 2);
+        approve_mine(&both).await;
+        assert_eq!(mine(&both).await.len(), 0);
+    }
+
+    async fn a_stale_decision_is_refused(t: T) {
+        let s = scene(&t).await;
+        pending(&s.validator, &s.version).await;
+        let ticket = mine(&s.global).await.remove(0);
+        let path = format!("/api/v1/approvals/{}", ticket["ticket_id"]);
+        s.validator.post(&format!("{path}/comment"), json!({ "comment": "Mind the backtest." })).await.ok();
+        s.global.post(&format!("{path}/approve"), json!({})).if_match(1).await.refused(412, "stale");
+        approve_mine(&s.global).await;
+    }
+
+    async fn of_two_approvers_at_once_one_wins(t: T) {
+        let s = scene(&t).await;
+        let other = t.person("Gus").role(Role::GlobalApprover).await;
+        pending(&s.validator, &s.version).await;
+        let ticket = mine(&other).await.remove(0);
+        let path = format!("/api/v1/approvals/{}/approve", ticket["ticket_id"]);
+        let sent = [&s.global, &other].map(|person| tokio::spawn(person.post(&path, json!({})).if_match(1).into_future()));
+        let answers: Vec<_> = join_all(sent).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(answers.iter().filter(|one| one.status() == 200).count(), 1);
+        let loser = answers.into_iter().find(|one| one.status() != 200).unwrap();
+        assert_eq!(loser.refused(409, "ticket_not_open").json()["ticket"]["state"], "approved");
+    }
+
+    async fn a_rule_that_needs_two_needs_two_different_people(t: T) {
+        let s = scene(&t).await;
+        let admin = t.admin().await;
+        let other = t.person("Gus").role(Role::GlobalApprover).await;
+        let rule = json!({ "kind": "validation_approval", "role": "GLOBAL_APPROVER", "risk_tier": "TIER_1", "needed": 2 });
+        s.global.post("/api/v1/approval-rules", rule.clone()).await.refused(403, "forbidden");
+        admin.post("/api/v1/approval-rules", rule).await.ok();
+        admin.page("/approval-rules").await.ok();
+        let model = t.model("Tier one").owned_by(&s.owner).tier("TIER_1").in_regions([&s.uk]).await;
+        let version = model.version("1.0").await;
+        pending(&s.validator, &version).await;
+
+        let first = approve_mine(&s.global).await;
+        assert_eq!((first["state"].as_str(), first["given"].as_i64()), (Some("pending"), Some(1)));
+        assert_eq!(mine(&s.global).await.len(), 0);
+        let second = approve_mine(&other).await;
+        assert_eq!(second["state"], "approved");
+    }
+
+    async fn a_ticket_is_given_only_to_somebody_who_could_decide_it(t: T) {
+        let s = scene(&t).await;
+        pending(&s.validator, &s.version).await;
+        let ticket = mine(&s.global).await.remove(0);
+        let path = format!("/api/v1/approvals/{}/assign", ticket["ticket_id"]);
+        s.validator.post(&path, json!({ "user_id": s.developer.id })).await.refused(422, "invalid");
+        let given = s.validator.post(&path, json!({ "user_id": s.global.id })).await.ok().json();
+        assert_eq!(given["assigned_to"], "Glenda");
+        s.validator.page(&format!("/inbox/{}?assign=1", ticket["ticket_id"])).await.ok();
+    }
+
+    async fn the_inbox_filters_and_pages_and_counts(t: T) {
+        let s = scene(&t).await;
+        pending(&s.validator, &s.version).await;
+        let page = s.global.get("/api/v1/approvals/inbox?view=pending&limit=1").await.ok().assert_statements_at_most(5).json();
+        assert_eq!(page["counts"]["pending"], 2);
+        let next = format!("/api/v1/approvals/inbox?view=pending&limit=1&cursor={}", page["next_cursor"].as_str().unwrap());
+        let rest = s.global.get(&next).await.ok().json();
+        assert_eq!((rest["items"].as_array().unwrap().len(), rest["next_cursor"].is_null()), (1, true));
+        let uk = format!("/api/v1/approvals/inbox?view=all&kind=validation_approval&risk=medium&status=pending&region_id={}&q=mortgage&sort=-due", s.uk.id);
+        assert_eq!(s.global.get(&uk).await.ok().json()["counts"]["shown"], 1);
+        s.global.page("/inbox").await.ok().assert_statements_at_most(5);
+        s.owner.page("/inbox?view=all").await.ok();
+        assert_eq!(t.person("Stranger").await.get("/api/v1/approvals/inbox?view=all").await.ok().json()["counts"]["all"], 0);
+    }
+
+    async fn decisions_work_as_plain_forms(t: T) {
+        let s = scene(&t).await;
+        pending(&s.validator, &s.version).await;
+        let ticket = mine(&s.global).await.remove(0)["ticket_id"].clone();
+        let page = s.global.page(&format!("/inbox/{ticket}")).await.ok();
+        let form = "form[action$='/decide']";
+        let refused = s.global.submit(&page, form, &[("verdict", "reject")]).await.expect(422);
+        assert!(refused.has("#comment-error"));
+        let done = s.global.submit(&page, form, &[("verdict", "approve"), ("comment", "Good.")]).await.ok();
+        assert!(done.text(".toast").contains("Approved CS-"));
+    }
+}
