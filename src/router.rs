@@ -32,7 +32,6 @@ pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(crate::identity::api())
         .merge(crate::inventory::api())
-        .merge(crate::artifacts::api())
         .merge(crate::validation::api())
         .merge(crate::readiness::api())
         .merge(crate::tasks::api())

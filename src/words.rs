@@ -51,3 +51,60 @@ text_enum! {
         Urgent = "URGENT",
     }
 }
+
+text_enum! {
+    /// Where a model is in its life (2-governance, Inventory).
+    pub enum ModelStatus {
+        /// Not used yet.
+        InDevelopment = "IN_DEVELOPMENT",
+        /// In use.
+        Active = "ACTIVE",
+        /// In use, to be taken out of it.
+        PendingDecommission = "PENDING_DECOMMISSION",
+        /// No longer used.
+        Retired = "RETIRED",
+    }
+}
+
+text_enum! {
+    /// How far a change goes (2-governance, Versions).
+    pub enum ChangeType {
+        /// Bumps X.0 and always needs a validation.
+        Major = "MAJOR",
+        /// Bumps X.Y and needs a validation if the model's tier says so.
+        Minor = "MINOR",
+    }
+}
+
+text_enum! {
+    /// Where a change is meant to go (2-governance, Versions).
+    pub enum VersionScope {
+        /// All of the model's regions, or the ones it names.
+        Global = "GLOBAL",
+        /// The regions it names.
+        Regional = "REGIONAL",
+    }
+}
+
+impl Default for VersionStatus {
+    /// What a version is before anything is known of it.
+    fn default() -> Self {
+        Self::Draft
+    }
+}
+
+text_enum! {
+    /// Where a version stands: derived from facts, never stored (2-governance, Versions).
+    pub enum VersionStatus {
+        /// Nobody has asked for its validation.
+        Draft = "DRAFT",
+        /// Its validation is under way.
+        InValidation = "IN_VALIDATION",
+        /// Its validation is approved; it was never ratified.
+        Approved = "APPROVED",
+        /// Ratified live in at least one region.
+        Active = "ACTIVE",
+        /// Was ratified live once, and is nowhere now.
+        Superseded = "SUPERSEDED",
+    }
+}

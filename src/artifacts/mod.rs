@@ -1,18 +1,156 @@
-//! artifacts
+//! The bytes of artifacts, kept by their SHA-256; the same bytes are kept once.
+//!
+//! Whose artifact it is, and who may see it, is the business of the versions that name it.
 
-use axum::Router;
-use utoipa_axum::router::OpenApiRouter;
+use std::path::{Path, PathBuf};
+
+use axum::body::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use sha2::{Digest as _, Sha256};
+use tokio::fs::{self, File};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::app::App;
+use crate::audit::Act;
+use crate::error::{self, Error, Result};
+use crate::ids::UserId;
 
-/// The JSON routes of this area.
-#[must_use]
-pub fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub mod rules;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use rules::{Digest, safe_name};
+
+/// How much is read and sent at once.
+const CHUNK: usize = 64 << 10;
+
+/// Bytes that were kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Their digest.
+    pub digest: Digest,
+    /// How many they are.
+    pub size: i64,
 }
 
-/// The pages of this area.
-#[must_use]
-pub fn pages() -> Router<App> {
-    Router::new()
+/// An artifact on its way to somebody.
+#[derive(Debug)]
+pub struct Download {
+    /// The name to save it under.
+    pub file_name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    file: File,
+}
+
+/// Keeps a stream of bytes under their digest. Keeping the same bytes again changes nothing.
+///
+/// The bytes go to a file of another name first and take their place once they are whole and on
+/// the disk, so that a file in its place is always whole.
+///
+/// # Errors
+/// `too_large`, `malformed` if the stream breaks off, `digest_mismatch` if `expected` is another.
+pub async fn keep<E: std::fmt::Display>(
+    app: &App,
+    mut bytes: impl Stream<Item = Result<Bytes, E>> + Unpin + Send,
+    expected: Option<&Digest>,
+) -> Result<Stored> {
+    let folder = app.settings.data.join("artifacts");
+    let incoming = folder.join("incoming");
+    fs::create_dir_all(&incoming).await.map_err(Error::internal)?;
+    let scratch = Scratch(incoming.join(hex::encode(app.random::<16>())));
+    let mut file = File::create_new(&scratch.0).await.map_err(Error::internal)?;
+    let (mut hasher, mut size) = (Sha256::new(), 0_usize);
+    while let Some(chunk) = bytes.next().await {
+        let chunk = chunk.map_err(|cause| Error::new(&error::MALFORMED, format!("The upload broke off: {cause}.")))?;
+        size += chunk.len();
+        if size > app.settings.max_upload_bytes {
+            let most = app.settings.max_upload_bytes;
+            return Err(Error::new(&error::TOO_LARGE, format!("An artifact has at most {most} bytes here.")));
+        }
+        hasher.update(&chunk);
+        file.write_all(&chunk).await.map_err(Error::internal)?;
+    }
+    if size == 0 {
+        return Err(Error::field("file", "The file is empty."));
+    }
+    let digest = Digest::of(hasher);
+    if let Some(expected) = expected.filter(|expected| **expected != digest) {
+        let detail = format!("The bytes have the digest {digest}, not {expected}.");
+        return Err(Error::new(&error::DIGEST_MISMATCH, detail).fact("digest", digest.as_str()));
+    }
+    file.sync_all().await.map_err(Error::internal)?;
+    drop(file);
+    place(&scratch.0, &path(&folder, &digest)).await.map_err(Error::internal)?;
+    Ok(Stored { digest, size: i64::try_from(size).unwrap_or(i64::MAX) })
+}
+
+/// Moves whole bytes to their place, and makes the move itself survive a power loss.
+async fn place(from: &Path, to: &Path) -> std::io::Result<()> {
+    if fs::try_exists(to).await? {
+        return Ok(());
+    }
+    let folder = to.parent().unwrap_or(to);
+    fs::create_dir_all(folder).await?;
+    fs::rename(from, to).await?;
+    File::open(folder).await?.sync_all().await
+}
+
+/// `ab/cdef…`: folders of a size that every file system likes.
+fn path(folder: &Path, digest: &Digest) -> PathBuf {
+    let (head, tail) = digest.as_str().split_at(2);
+    folder.join(head).join(tail)
+}
+
+/// A file that is gone when its upload is over, one way or the other.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // After a success it was moved away; there is nothing to do about a failure.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Opens kept bytes.
+///
+/// # Errors
+/// `not_found` if they are not (or no longer) in the data folder.
+pub async fn open(app: &App, digest: &Digest, file_name: String) -> Result<Download> {
+    let file = match File::open(path(&app.settings.data.join("artifacts"), digest)).await {
+        Ok(file) => file,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Err(Error::not_found("artifact", digest)),
+        Err(cause) => return Err(Error::internal(cause)),
+    };
+    let size = file.metadata().await.map_err(Error::internal)?.len();
+    Ok(Download { file_name, size, file })
+}
+
+impl Download {
+    /// The bytes, a piece at a time.
+    pub fn stream(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+        futures_util::stream::try_unfold(self.file, async |mut file| {
+            let mut piece = vec![0; CHUNK];
+            let length = file.read(&mut piece).await?;
+            piece.truncate(length);
+            Ok((length > 0).then(|| (Bytes::from(piece), file)))
+        })
+    }
+}
+
+/// Notes that the bytes of an artifact are kept here.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn record_stored(act: &mut Act, stored: &Stored, file_name: &str, by: UserId) -> Result<()> {
+    Ok(store::record(&mut act.tx, &stored.digest, Some(stored.size), file_name, by, act.now).await?)
+}
+
+/// Notes an artifact of which only the digest is known here.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn record_reference(act: &mut Act, digest: &Digest, file_name: &str, by: UserId) -> Result<()> {
+    Ok(store::record(&mut act.tx, digest, None, file_name, by, act.now).await?)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::RequestExt as _;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, JsonRejection};
-use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -265,6 +265,7 @@ impl FromRequest<App> for Upload {
 
     async fn from_request(mut request: Request, app: &App) -> Result<Self, Response> {
         let visitor = request.extract_parts_with_state::<Visitor, App>(app).await?;
+        DefaultBodyLimit::max(app.settings.max_upload_bytes).apply(&mut request);
         let form = Multipart::from_request(request, app)
             .await
             .map_err(|cause| Error::new(&error::UNSUPPORTED_MEDIA, cause.body_text()).into_response())?;

@@ -7,6 +7,7 @@ pub mod errors;
 pub mod etag;
 pub mod extract;
 pub mod filters;
+pub mod form;
 pub mod format;
 pub mod idempotency;
 pub mod intervals;
@@ -19,6 +20,7 @@ pub mod shell;
 
 pub use etag::{IfMatch, Revision, Tagged};
 pub use extract::{Caller, Form, Json, Path, Query, Upload, Visitor};
+pub use form::Refusal;
 pub use paging::{Cursor, Page};
 pub use select::Select;
 pub use shell::{Badges, Shell, Toast, back_to, html};

@@ -1,0 +1,104 @@
+//! The page of a model: one address a tab.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Html;
+use axum::routing::get;
+use serde::Deserialize;
+
+use super::ModelView;
+use crate::app::App;
+use crate::db::text_enum;
+use crate::error::Result;
+use crate::identity::{Action, access};
+use crate::ids::ModelId;
+use crate::inventory::versions::truths::{self, RegionTruth};
+use crate::inventory::versions::{self, Outlook, VersionRow};
+use crate::web::{Cursor, Page, Path, Query, Shell, Visitor, filters, html};
+use crate::words::{ModelStatus, VersionStatus};
+
+/// The pages.
+pub fn pages() -> Router<App> {
+    Router::new().route("/models/{model_id}", get(show))
+}
+
+text_enum! {
+    /// The tabs of a model's page.
+    pub enum Tab {
+        /// Its particulars.
+        Overview = "overview",
+        /// Its versions and the three truths.
+        Versions = "versions",
+    }
+}
+
+impl Tab {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Versions => "Versions",
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Params {
+    tab: Option<Tab>,
+    cursor: Option<Cursor>,
+}
+
+/// What a tab shows.
+enum Content {
+    Overview { truths: Vec<RegionTruth> },
+    Versions { truths: Vec<RegionTruth>, versions: Page<VersionRow>, outlook: Outlook },
+}
+
+#[derive(Template)]
+#[template(path = "inventory/model.html")]
+struct ModelPage {
+    shell: Shell,
+    model: ModelView,
+    tab: Tab,
+    content: Content,
+    cursor: Option<Cursor>,
+    may_edit: bool,
+    may_submit: bool,
+    may_deploy: bool,
+    now: chrono::DateTime<chrono::Utc>,
+}
+
+async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(model): Path<ModelId>,
+    Query(Params { tab, cursor }): Query<Params>,
+) -> Result<Html<String>> {
+    let actor = &visitor.actor;
+    let relations = access::authorise(&app, &app.db, actor, Action::ModelView, model).await?;
+    let tab = tab.unwrap_or(Tab::Overview);
+    let content = content(&app, model, tab, cursor.as_ref()).await?;
+    let view = super::view(&app, model).await?;
+    html(&ModelPage {
+        shell: Shell::new(&app, &visitor, "models", view.name.clone()).await?,
+        model: view,
+        tab,
+        content,
+        cursor,
+        may_edit: actor.can(&app, Action::ModelEdit, &relations),
+        may_submit: actor.can(&app, Action::VersionSubmit, &relations),
+        may_deploy: actor.can(&app, Action::TaskCreate, &relations),
+        now: app.now(),
+    })
+}
+
+async fn content(app: &App, model: ModelId, tab: Tab, cursor: Option<&Cursor>) -> Result<Content> {
+    Ok(match tab {
+        Tab::Overview => Content::Overview { truths: truths::of_model(app, model).await? },
+        Tab::Versions => Content::Versions {
+            truths: truths::of_model(app, model).await?,
+            versions: versions::rows(app, model, None, cursor).await?,
+            outlook: versions::known_outlook(app, model).await?,
+        },
+    })
+}
