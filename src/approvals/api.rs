@@ -58,7 +58,7 @@ pub async fn list(
 }
 
 /// One ticket with all it takes to decide it.
-#[utoipa::path(get, path = "/approvals/{ticket_id}", tag = "approvals", params(("ticket_id" = TicketId, Path)),
+#[utoipa::path(get, path = "/approvals/inbox/{ticket_id}", tag = "approvals", params(("ticket_id" = TicketId, Path)),
     responses((status = 200, body = TicketDetail), (status = 404, body = Problem)))]
 pub async fn show(
     State(app): State<App>,
@@ -70,7 +70,7 @@ pub async fn show(
 }
 
 /// Approve a ticket.
-#[utoipa::path(post, path = "/approvals/{ticket_id}/approve", tag = "approvals", request_body = DecisionBody,
+#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/approve", tag = "approvals", request_body = DecisionBody,
     params(("ticket_id" = TicketId, Path), ("If-Match" = String, Header, description = "The ETag of the ticket that was read")),
     responses((status = 200, body = TicketView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
@@ -87,7 +87,7 @@ pub async fn approve(
 }
 
 /// Reject a ticket.
-#[utoipa::path(post, path = "/approvals/{ticket_id}/reject", tag = "approvals", request_body = DecisionBody,
+#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/reject", tag = "approvals", request_body = DecisionBody,
     params(("ticket_id" = TicketId, Path), ("If-Match" = String, Header, description = "The ETag of the ticket that was read")),
     responses((status = 200, body = TicketView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
@@ -104,7 +104,7 @@ pub async fn reject(
 }
 
 /// Comment on a ticket.
-#[utoipa::path(post, path = "/approvals/{ticket_id}/comment", tag = "approvals", request_body = CommentBody,
+#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/comment", tag = "approvals", request_body = CommentBody,
     params(("ticket_id" = TicketId, Path)),
     responses((status = 200, body = TicketView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn comment(
@@ -118,7 +118,7 @@ pub async fn comment(
 }
 
 /// Give a ticket to somebody who could decide it.
-#[utoipa::path(post, path = "/approvals/{ticket_id}/assign", tag = "approvals", request_body = AssignBody,
+#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/assign", tag = "approvals", request_body = AssignBody,
     params(("ticket_id" = TicketId, Path)),
     responses((status = 200, body = TicketView), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]

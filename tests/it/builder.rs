@@ -516,3 +516,31 @@ impl VersionBuilder {
         request
     }
 }
+
+impl T {
+    /// Takes a version through its validation over the API: `requester` asks, a validator works, and the
+    /// approvers decide the tickets that are theirs.
+    pub async fn approve(&self, version: &Version, requester: &Person, approvers: &[&Person]) -> RequestId {
+        let validator = self.person(&format!("Validator of {}", version.id)).role(Role::Validator).await;
+        let body = serde_json::json!({ "version_ids": [version.id], "type": "CHANGE" });
+        let asked = requester.post("/api/v1/validations", body).await.expect(201);
+        let id = asked.json()["request_id"].as_i64().expect("a request has a number");
+        let mut revision = asked.revision();
+        for state in ["PLANNING", "IN_PROGRESS", "REVIEW", "PENDING_APPROVAL"] {
+            let step = serde_json::json!({ "state": state });
+            let moved = validator.post(&format!("/api/v1/validations/{id}/transition"), step).if_match(revision).await;
+            revision = moved.ok().revision();
+        }
+        for approver in approvers {
+            let mine = approver.get("/api/v1/approvals/inbox?view=mine&state=pending").await.ok().json();
+            for ticket in
+                mine["items"].as_array().expect("a list").iter().filter(|one| one["kind"] == "validation_approval")
+            {
+                let address = format!("/api/v1/approvals/inbox/{}/approve", ticket["ticket_id"]);
+                let seen = ticket["revision"].as_i64().expect("a revision");
+                approver.post(&address, serde_json::json!({ "comment": "Looked at it" })).if_match(seen).await.ok();
+            }
+        }
+        RequestId(id)
+    }
+}

@@ -12,10 +12,12 @@ mod client;
 #[allow(dead_code)]
 mod harness;
 
-mod cli;
 mod approvals;
+mod cli;
 mod concurrency;
 mod crash;
 mod documents;
 mod house;
+mod readiness;
+mod tasks;
 mod validation;
