@@ -12,7 +12,7 @@ use super::{Adjust, Bulk, BulkAnswer, Cancel, Confirm, Scope, StatusFilter, Task
 use crate::app::App;
 use crate::error::{Error, FieldError, Result};
 use crate::identity::{Action, Actor};
-use crate::ids::{RegionId, TaskId};
+use crate::ids::{ModelId, RegionId, TaskId};
 use crate::readiness::{self, ReadyFilter, ReadyPage};
 use crate::web::{Cursor, Form, Path, Query, Shell, Toast, Visitor, back_to, filters, format, html};
 
@@ -31,6 +31,8 @@ pub struct Address {
     to: Option<NaiveDate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     region_id: Option<RegionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_id: Option<ModelId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<Cursor>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +103,7 @@ impl Address {
             from: self.from,
             to: self.to,
             region_id: self.region_id,
-            model_id: None,
+            model_id: self.model_id,
             limit: None,
             cursor: self.cursor.clone(),
         }
@@ -113,6 +115,7 @@ impl Address {
             || self.from.is_some()
             || self.to.is_some()
             || self.region_id.is_some()
+            || self.model_id.is_some()
     }
 }
 
@@ -208,8 +211,12 @@ pub async fn tasks(State(app): State<App>, visitor: Visitor, Query(address): Que
 }
 
 async fn render(app: &App, visitor: &Visitor, address: Address, dialog: Option<Dialog>) -> Result<Html<String>> {
-    let ready_filter =
-        ReadyFilter { region_id: address.region_id, cursor: address.ready_cursor.clone(), ..ReadyFilter::default() };
+    let ready_filter = ReadyFilter {
+        region_id: address.region_id,
+        model_id: address.model_id,
+        cursor: address.ready_cursor.clone(),
+        ..ReadyFilter::default()
+    };
     let ready = readiness::ready_page(app, &visitor.actor, &ready_filter).await?;
     let tasks = super::my_tasks(app, &visitor.actor, &address.filters()).await?;
     let tab = |label, bucket| BucketTab {

@@ -532,7 +532,7 @@ impl T {
             revision = moved.ok().revision();
         }
         for approver in approvers {
-            let mine = approver.get("/api/v1/approvals/inbox?view=mine&state=pending").await.ok().json();
+            let mine = approver.get("/api/v1/approvals/inbox?view=mine&status=pending").await.ok().json();
             for ticket in
                 mine["items"].as_array().expect("a list").iter().filter(|one| one["kind"] == "validation_approval")
             {

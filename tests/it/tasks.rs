@@ -292,8 +292,8 @@ both! {
             let model = t.model(&format!("Model {number}")).owned_by(&anna).in_regions([&us]).await;
             ids.push(schedule(&anna, &model.version("1.0").approved().await, &us, "2026-04-30").await);
         }
-        let few = anna.patch("/api/v1/deployment-tasks/bulk/confirm", json!({ "task_ids": ids[..2], "with": on("2026-03-31") })).await.ok().statements;
-        let many = anna.patch("/api/v1/deployment-tasks/bulk/confirm", json!({ "task_ids": ids[2..], "with": on("2026-03-31") })).await.ok().statements;
+        let few = anna.patch("/api/v1/deployment-tasks/bulk/confirm", json!({ "task_ids": ids[..2], "with": on("2026-03-31") })).await.ok().statements();
+        let many = anna.patch("/api/v1/deployment-tasks/bulk/confirm", json!({ "task_ids": ids[2..], "with": on("2026-03-31") })).await.ok().statements();
         assert_eq!(few, many);
     }
 
@@ -313,8 +313,8 @@ both! {
             }
         }
         let counts = anna.get("/api/v1/deployment-tasks/my-tasks").await.ok().assert_statements_at_most(5).json()["counts"].clone();
-        assert_eq!(counts, json!({ "all": 7, "overdue": 0, "due_today": 2, "due_soon": 3, "upcoming": 2 }));
-        for (bucket, rows) in [("overdue", 0), ("due_today", 2), ("due_soon", 3), ("upcoming", 2)] {
+        assert_eq!(counts, json!({ "all": 7, "overdue": 0, "due_today": 2, "due_soon": 2, "upcoming": 3 }));
+        for (bucket, rows) in [("overdue", 0), ("due_today", 2), ("due_soon", 2), ("upcoming", 3)] {
             let list = anna.get(&format!("/api/v1/deployment-tasks/my-tasks?bucket={bucket}")).await.ok().json();
             assert_eq!(list["items"].as_array().unwrap().len(), rows, "{bucket}");
             assert!(list["items"].as_array().unwrap().iter().all(|one| one["bucket"] == bucket));
