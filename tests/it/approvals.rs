@@ -14,7 +14,7 @@ both! {
         let admin = t.admin().await;
         pending(&asker, &s.version).await;
         let ticket = mine(&s.global).await.remove(0);
-        let path = format!("/api/v1/approvals/{}/approve", ticket["ticket_id"]);
+        let path = format!("/api/v1/approvals/inbox/{}/approve", ticket["ticket_id"]);
         for person in [&s.developer, &asker, &s.regional, &admin] {
             person.post(&path, json!({})).if_match(1).await.refused(403, "not_eligible");
         }
@@ -36,7 +36,7 @@ both! {
         let s = scene(&t).await;
         pending(&s.validator, &s.version).await;
         let ticket = mine(&s.global).await.remove(0);
-        let path = format!("/api/v1/approvals/{}", ticket["ticket_id"]);
+        let path = format!("/api/v1/approvals/inbox/{}", ticket["ticket_id"]);
         s.validator.post(&format!("{path}/comment"), json!({ "comment": "Mind the backtest." })).await.ok();
         s.global.post(&format!("{path}/approve"), json!({})).if_match(1).await.refused(412, "stale");
         approve_mine(&s.global).await;
@@ -47,7 +47,7 @@ both! {
         let other = t.person("Gus").role(Role::GlobalApprover).await;
         pending(&s.validator, &s.version).await;
         let ticket = mine(&other).await.remove(0);
-        let path = format!("/api/v1/approvals/{}/approve", ticket["ticket_id"]);
+        let path = format!("/api/v1/approvals/inbox/{}/approve", ticket["ticket_id"]);
         let sent = [&s.global, &other].map(|person| tokio::spawn(person.post(&path, json!({})).if_match(1).into_future()));
         let answers: Vec<_> = join_all(sent).await.into_iter().map(Result::unwrap).collect();
         assert_eq!(answers.iter().filter(|one| one.status() == 200).count(), 1);
@@ -78,7 +78,7 @@ both! {
         let s = scene(&t).await;
         pending(&s.validator, &s.version).await;
         let ticket = mine(&s.global).await.remove(0);
-        let path = format!("/api/v1/approvals/{}/assign", ticket["ticket_id"]);
+        let path = format!("/api/v1/approvals/inbox/{}/assign", ticket["ticket_id"]);
         s.validator.post(&path, json!({ "user_id": s.developer.id })).await.refused(422, "invalid");
         let given = s.validator.post(&path, json!({ "user_id": s.global.id })).await.ok().json();
         assert_eq!(given["assigned_to"], "Glenda");

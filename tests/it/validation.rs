@@ -32,7 +32,7 @@ pub async fn mine(person: &Person) -> Vec<Value> {
 /// Approves the one ticket that a person can decide.
 pub async fn approve_mine(person: &Person) -> Value {
     let ticket = mine(person).await.remove(0);
-    let path = format!("/api/v1/approvals/{}/approve", ticket["ticket_id"]);
+    let path = format!("/api/v1/approvals/inbox/{}/approve", ticket["ticket_id"]);
     person.post(&path, json!({})).if_match(ticket["revision"].as_i64().unwrap()).await.ok().json()
 }
 
@@ -103,7 +103,7 @@ both! {
         let id = pending(&s.validator, &s.version).await;
         approve_mine(&s.global).await;
         let ticket = mine(&s.regional).await.remove(0);
-        let path = format!("/api/v1/approvals/{}/reject", ticket["ticket_id"]);
+        let path = format!("/api/v1/approvals/inbox/{}/reject", ticket["ticket_id"]);
         let revision = ticket["revision"].as_i64().unwrap();
         s.regional.post(&path, json!({})).if_match(revision).await.refused(422, "invalid");
         s.regional.post(&path, json!({ "comment": "No evidence for the UK." })).if_match(revision).await.ok();
@@ -132,7 +132,7 @@ both! {
         let old = mine(&s.regional).await.remove(0);
         change_artifact(&t, &s.version).await;
 
-        let path = format!("/api/v1/approvals/{}/approve", old["ticket_id"]);
+        let path = format!("/api/v1/approvals/inbox/{}/approve", old["ticket_id"]);
         let answer = s.regional.post(&path, json!({})).if_match(old["revision"].as_i64().unwrap()).await;
         let ended = answer.refused(409, "ticket_not_open").json();
         assert_eq!(ended["ticket"]["superseded_by_id"], mine(&s.regional).await[0]["ticket_id"]);
