@@ -29,6 +29,7 @@ pub struct HistoryFilter {
     pub cursor: Option<Cursor>,
     /// `csv` for all rows as CSV.
     #[param(inline)]
+    #[param(inline)]
     pub format: Option<Format>,
 }
 

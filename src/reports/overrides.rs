@@ -35,6 +35,7 @@ pub struct OverridesFilter {
     /// Where the page starts.
     pub cursor: Option<Cursor>,
     /// `csv` for all rows as CSV.
+    #[param(inline)]
     pub format: Option<super::export::Format>,
 }
 
