@@ -179,6 +179,23 @@ async fn restore_postgres(dump: &Path, database: &str, force: bool) -> anyhow::R
     Ok(())
 }
 
+/// Removes the embedded database and the artifacts of a data folder, which the caller holds. Only
+/// what the product itself made is touched, whatever else lies in the folder.
+///
+/// # Errors
+/// A file cannot be removed.
+pub fn clear(data: &Path) -> anyhow::Result<()> {
+    for entry in entries_of(data)? {
+        let (path, name) = (data.join(&entry), entry.to_string_lossy().into_owned());
+        if name.starts_with(DATABASE) {
+            fs::remove_file(path)?;
+        } else if name == "artifacts" {
+            fs::remove_dir_all(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Checks the embedded database in `folder` and its ledger; returns the ledger's length and head.
 async fn verify_database(folder: &Path) -> anyhow::Result<(i64, String)> {
     let db = Db::open_sqlite(folder).await.context("The copied database cannot be opened")?;

@@ -24,6 +24,7 @@ pub mod reports;
 
 pub mod backup;
 pub mod cli;
+pub mod demo;
 pub mod openapi;
 pub mod router;
 

@@ -16,6 +16,7 @@ use crate::identity::policy::{self, Policy};
 
 mod audit;
 mod backup;
+mod demo;
 mod healthcheck;
 mod migrate;
 mod openapi;
@@ -44,6 +45,8 @@ Exit codes: 0 done; 1 refused or failed, with a sentence on standard error; 2 wr
 enum Command {
     /// Serve the product.
     Serve(serve::Args),
+    /// Fill an empty data folder with demo data.
+    Demo(demo::Args),
     /// Bring the database's tables to this version.
     Migrate(migrate::Args),
     /// Manage people.
@@ -83,6 +86,7 @@ impl Cli {
     async fn dispatch(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(args) => serve::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,
             Command::User(command) => user::run(command).await,
             Command::Token(command) => token::run(command).await,

@@ -44,6 +44,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let db = super::open_database(&config).await?;
     db.migrate().await.context("The database's tables cannot be brought to this version")?;
     let app = App::new(config.settings(), db, policy, Box::new(SystemClock));
+    if config.demo {
+        crate::demo::fill_if_empty(&app).await?;
+        println!("{}", crate::demo::sign_ins());
+    }
     let relay = tokio::spawn(Live::relay(app.clone()));
     println!("Countersign is ready at http://{}", listener.local_addr()?);
     serve(listener, &app).await?;

@@ -258,6 +258,9 @@ pub fn check_delegation(
 /// The last year that a date typed in may name.
 const LAST_YEAR: i32 = 9999;
 
+/// The password of every demo account; the sign-in page of a demo shows it.
+pub const DEMO_PASSWORD: &str = "countersign demo";
+
 /// Failed sign-ins that are forgiven before the account is locked.
 pub const FREE_FAILURES: i64 = 5;
 
