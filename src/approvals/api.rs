@@ -47,7 +47,7 @@ pub struct RuleBody {
 }
 
 /// List tickets.
-#[utoipa::path(get, path = "/approvals/inbox", tag = "approvals", params(InboxFilter),
+#[utoipa::path(get, path = "/approvals/inbox", tag = "Approvals", params(InboxFilter),
     responses((status = 200, body = Inbox), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<App>,
@@ -58,7 +58,7 @@ pub async fn list(
 }
 
 /// One ticket with all it takes to decide it.
-#[utoipa::path(get, path = "/approvals/inbox/{ticket_id}", tag = "approvals", params(("ticket_id" = TicketId, Path)),
+#[utoipa::path(get, path = "/approvals/inbox/{ticket_id}", tag = "Approvals", params(("ticket_id" = TicketId, Path)),
     responses((status = 200, body = TicketDetail), (status = 404, body = Problem)))]
 pub async fn show(
     State(app): State<App>,
@@ -70,7 +70,7 @@ pub async fn show(
 }
 
 /// Approve a ticket.
-#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/approve", tag = "approvals", request_body = DecisionBody,
+#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/approve", tag = "Approvals", request_body = DecisionBody,
     params(("ticket_id" = TicketId, Path), ("If-Match" = String, Header, description = "The ETag of the ticket that was read")),
     responses((status = 200, body = TicketView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
@@ -87,7 +87,7 @@ pub async fn approve(
 }
 
 /// Reject a ticket.
-#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/reject", tag = "approvals", request_body = DecisionBody,
+#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/reject", tag = "Approvals", request_body = DecisionBody,
     params(("ticket_id" = TicketId, Path), ("If-Match" = String, Header, description = "The ETag of the ticket that was read")),
     responses((status = 200, body = TicketView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
@@ -104,7 +104,7 @@ pub async fn reject(
 }
 
 /// Comment on a ticket.
-#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/comment", tag = "approvals", request_body = CommentBody,
+#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/comment", tag = "Approvals", request_body = CommentBody,
     params(("ticket_id" = TicketId, Path)),
     responses((status = 200, body = TicketView), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn comment(
@@ -118,7 +118,7 @@ pub async fn comment(
 }
 
 /// Give a ticket to somebody who could decide it.
-#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/assign", tag = "approvals", request_body = AssignBody,
+#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/assign", tag = "Approvals", request_body = AssignBody,
     params(("ticket_id" = TicketId, Path)),
     responses((status = 200, body = TicketView), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
@@ -133,13 +133,13 @@ pub async fn assign(
 }
 
 /// The rules that say which approvals are needed.
-#[utoipa::path(get, path = "/approval-rules", tag = "approvals", responses((status = 200, body = Rulebook)))]
+#[utoipa::path(get, path = "/approval-rules", tag = "Approvals", responses((status = 200, body = Rulebook)))]
 pub async fn rules(State(app): State<App>, Caller(actor): Caller) -> Result<Json<Rulebook>> {
     Ok(Json(rulebook::rulebook(&app, &actor).await?))
 }
 
 /// Add a rule.
-#[utoipa::path(post, path = "/approval-rules", tag = "approvals", request_body = NewRule,
+#[utoipa::path(post, path = "/approval-rules", tag = "Approvals", request_body = NewRule,
     responses((status = 200, body = Rule), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 pub async fn add_rule(State(app): State<App>, Caller(actor): Caller, Json(body): Json<NewRule>) -> Result<Json<Rule>> {
@@ -147,7 +147,7 @@ pub async fn add_rule(State(app): State<App>, Caller(actor): Caller, Json(body):
 }
 
 /// Change how many people a rule asks for.
-#[utoipa::path(patch, path = "/approval-rules/{rule_id}", tag = "approvals", request_body = RuleBody,
+#[utoipa::path(patch, path = "/approval-rules/{rule_id}", tag = "Approvals", request_body = RuleBody,
     params(("rule_id" = RuleId, Path)),
     responses((status = 200, body = Rule), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem)))]
@@ -161,7 +161,7 @@ pub async fn change_rule(
 }
 
 /// Remove a special rule.
-#[utoipa::path(delete, path = "/approval-rules/{rule_id}", tag = "approvals", params(("rule_id" = RuleId, Path)),
+#[utoipa::path(delete, path = "/approval-rules/{rule_id}", tag = "Approvals", params(("rule_id" = RuleId, Path)),
     responses((status = 200, body = Rule), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
 pub async fn remove_rule(
@@ -173,7 +173,7 @@ pub async fn remove_rule(
 }
 
 /// Say whether minor changes of a risk tier need a validation.
-#[utoipa::path(put, path = "/minor-change-rules", tag = "approvals", request_body = MinorChangeRule,
+#[utoipa::path(put, path = "/minor-change-rules", tag = "Approvals", request_body = MinorChangeRule,
     responses((status = 200, body = MinorChangeRule), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub async fn set_minor_rule(
     State(app): State<App>,

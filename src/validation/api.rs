@@ -31,7 +31,7 @@ pub struct CancelBody {
 }
 
 /// List validation requests.
-#[utoipa::path(get, path = "/validations", tag = "validations", params(RequestFilter),
+#[utoipa::path(get, path = "/validations", tag = "Validations", params(RequestFilter),
     responses((status = 200, body = RequestList), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<App>,
@@ -42,7 +42,7 @@ pub async fn list(
 }
 
 /// Ask for the validation of versions.
-#[utoipa::path(post, path = "/validations", tag = "validations", request_body = NewRequest,
+#[utoipa::path(post, path = "/validations", tag = "Validations", request_body = NewRequest,
     responses((status = 201, body = RequestDetail), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn request(
@@ -55,7 +55,7 @@ pub async fn request(
 }
 
 /// One validation request.
-#[utoipa::path(get, path = "/validations/{request_id}", tag = "validations", params(("request_id" = RequestId, Path)),
+#[utoipa::path(get, path = "/validations/{request_id}", tag = "Validations", params(("request_id" = RequestId, Path)),
     responses((status = 200, body = RequestDetail), (status = 404, body = Problem)))]
 pub async fn show(
     State(app): State<App>,
@@ -67,7 +67,7 @@ pub async fn show(
 }
 
 /// Take a validation request to another state.
-#[utoipa::path(post, path = "/validations/{request_id}/transition", tag = "validations", request_body = StepBody,
+#[utoipa::path(post, path = "/validations/{request_id}/transition", tag = "Validations", request_body = StepBody,
     params(("request_id" = RequestId, Path), ("If-Match" = String, Header, description = "The ETag of the request that was read")),
     responses((status = 200, body = RequestDetail), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]
@@ -84,7 +84,7 @@ pub async fn transition(
 }
 
 /// Cancel a validation request.
-#[utoipa::path(post, path = "/validations/{request_id}/cancel", tag = "validations", request_body = CancelBody,
+#[utoipa::path(post, path = "/validations/{request_id}/cancel", tag = "Validations", request_body = CancelBody,
     params(("request_id" = RequestId, Path), ("If-Match" = String, Header, description = "The ETag of the request that was read")),
     responses((status = 200, body = RequestDetail), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)))]

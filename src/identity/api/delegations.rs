@@ -18,7 +18,7 @@ pub struct UserDelegations {
 }
 
 /// What was lent to a person, with its history, on the models that you may see.
-#[utoipa::path(get, path = "/users/{user_id}/delegations", tag = "people", params(("user_id" = UserId, Path)),
+#[utoipa::path(get, path = "/users/{user_id}/delegations", tag = "People", params(("user_id" = UserId, Path)),
     responses((status = 200, body = UserDelegations)))]
 pub async fn of_user(
     State(app): State<App>,
@@ -29,7 +29,7 @@ pub async fn of_user(
 }
 
 /// The delegations of a model, with their history.
-#[utoipa::path(get, path = "/models/{model_id}/delegations", tag = "models", params(("model_id" = ModelId, Path)),
+#[utoipa::path(get, path = "/models/{model_id}/delegations", tag = "Models", params(("model_id" = ModelId, Path)),
     responses((status = 200, body = ModelDelegations), (status = 404, body = Problem)))]
 pub async fn of_model(
     State(app): State<App>,
@@ -40,7 +40,7 @@ pub async fn of_model(
 }
 
 /// Lend rights on a model; what the person was lent before is replaced.
-#[utoipa::path(post, path = "/models/{model_id}/delegations", tag = "models", request_body = NewDelegation,
+#[utoipa::path(post, path = "/models/{model_id}/delegations", tag = "Models", request_body = NewDelegation,
     params(("model_id" = ModelId, Path)),
     responses((status = 201, body = DelegationView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem)))]
@@ -54,7 +54,7 @@ pub async fn grant(
 }
 
 /// Take lent rights back.
-#[utoipa::path(post, path = "/delegations/{delegation_id}/revoke", tag = "models",
+#[utoipa::path(post, path = "/delegations/{delegation_id}/revoke", tag = "Models",
     params(("delegation_id" = DelegationId, Path)),
     responses((status = 200, body = DelegationView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem)))]

@@ -45,14 +45,14 @@ pub struct Tokens {
 }
 
 /// Who I am.
-#[utoipa::path(get, path = "/me", tag = "account", responses((status = 200, body = PersonView)))]
+#[utoipa::path(get, path = "/me", tag = "Account", responses((status = 200, body = PersonView)))]
 pub async fn show(State(app): State<App>, Caller(actor): Caller) -> Result<Tagged<PersonView>> {
     let person = people::show_user(&app, &actor, actor.user_id).await?;
     Ok(Tagged(person.revision, person))
 }
 
 /// Change my password; my other sessions end.
-#[utoipa::path(put, path = "/me/password", tag = "account", request_body = ChangePassword,
+#[utoipa::path(put, path = "/me/password", tag = "Account", request_body = ChangePassword,
     responses((status = 200, body = SessionsEnded), (status = 403, body = Problem), (status = 422, body = Problem),
         (status = 429, body = Problem)))]
 pub async fn change_password(
@@ -65,20 +65,20 @@ pub async fn change_password(
 }
 
 /// My sessions.
-#[utoipa::path(get, path = "/me/sessions", tag = "account", responses((status = 200, body = Sessions)))]
+#[utoipa::path(get, path = "/me/sessions", tag = "Account", responses((status = 200, body = Sessions)))]
 pub async fn sessions(State(app): State<App>, Caller(actor): Caller) -> Result<Json<Sessions>> {
     Ok(Json(Sessions { items: identity::list_sessions(&app, &actor, actor.user_id).await? }))
 }
 
 /// Sign out everywhere, here too.
-#[utoipa::path(delete, path = "/me/sessions", tag = "account",
+#[utoipa::path(delete, path = "/me/sessions", tag = "Account",
     responses((status = 200, body = SessionsEnded), (status = 403, body = Problem)))]
 pub async fn end_sessions(State(app): State<App>, Caller(actor): Caller) -> Result<Json<SessionsEnded>> {
     Ok(Json(SessionsEnded { sessions_ended: identity::sign_out_everywhere(&app, &actor).await? }))
 }
 
 /// End one of my sessions.
-#[utoipa::path(delete, path = "/me/sessions/{session_id}", tag = "account", params(("session_id" = String, Path)),
+#[utoipa::path(delete, path = "/me/sessions/{session_id}", tag = "Account", params(("session_id" = String, Path)),
     responses((status = 200, body = SessionsEnded), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn end_session(
     State(app): State<App>,
@@ -90,13 +90,13 @@ pub async fn end_session(
 }
 
 /// My tokens, those that ended too.
-#[utoipa::path(get, path = "/me/tokens", tag = "account", responses((status = 200, body = Tokens)))]
+#[utoipa::path(get, path = "/me/tokens", tag = "Account", responses((status = 200, body = Tokens)))]
 pub async fn tokens(State(app): State<App>, Caller(actor): Caller) -> Result<Json<Tokens>> {
     Ok(Json(Tokens { items: tokens::list_tokens(&app, &actor, actor.user_id).await? }))
 }
 
 /// Make a token for myself; needs a session. The secret is shown this once.
-#[utoipa::path(post, path = "/me/tokens", tag = "account", request_body = NewToken,
+#[utoipa::path(post, path = "/me/tokens", tag = "Account", request_body = NewToken,
     responses((status = 201, body = MadeToken), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub async fn create_token(
     State(app): State<App>,
@@ -108,7 +108,7 @@ pub async fn create_token(
 }
 
 /// Revoke a token: one's own, or as an administrator anybody's.
-#[utoipa::path(delete, path = "/tokens/{token_id}", tag = "account", params(("token_id" = TokenId, Path)),
+#[utoipa::path(delete, path = "/tokens/{token_id}", tag = "Account", params(("token_id" = TokenId, Path)),
     responses((status = 200, body = TokenView), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn revoke_token(
     State(app): State<App>,

@@ -24,7 +24,7 @@ fn tagged(person: PersonView) -> Tagged<PersonView> {
 }
 
 /// List people.
-#[utoipa::path(get, path = "/users", tag = "people", params(PeopleFilter),
+#[utoipa::path(get, path = "/users", tag = "People", params(PeopleFilter),
     responses((status = 200, body = People), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<App>,
@@ -35,7 +35,7 @@ pub async fn list(
 }
 
 /// Add a person.
-#[utoipa::path(post, path = "/users", tag = "people", request_body = NewUser,
+#[utoipa::path(post, path = "/users", tag = "People", request_body = NewUser,
     responses((status = 201, body = PersonView), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
 pub async fn add(
@@ -47,7 +47,7 @@ pub async fn add(
 }
 
 /// One person.
-#[utoipa::path(get, path = "/users/{user_id}", tag = "people", params(("user_id" = UserId, Path)),
+#[utoipa::path(get, path = "/users/{user_id}", tag = "People", params(("user_id" = UserId, Path)),
     responses((status = 200, body = PersonView), (status = 404, body = Problem)))]
 pub async fn show(
     State(app): State<App>,
@@ -58,7 +58,7 @@ pub async fn show(
 }
 
 /// Change a person's name and address.
-#[utoipa::path(patch, path = "/users/{user_id}", tag = "people", request_body = EditUser,
+#[utoipa::path(patch, path = "/users/{user_id}", tag = "People", request_body = EditUser,
     params(("user_id" = UserId, Path), ("If-Match" = String, Header, description = "The ETag of the person that was read")),
     responses((status = 200, body = PersonView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem),
@@ -74,7 +74,7 @@ pub async fn edit(
 }
 
 /// Give a person these roles and no others.
-#[utoipa::path(put, path = "/users/{user_id}/roles", tag = "people", request_body = SetRoles,
+#[utoipa::path(put, path = "/users/{user_id}/roles", tag = "People", request_body = SetRoles,
     params(("user_id" = UserId, Path), ("If-Match" = String, Header, description = "The ETag of the person that was read")),
     responses((status = 200, body = PersonView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem),
@@ -90,7 +90,7 @@ pub async fn set_roles(
 }
 
 /// Set a person's password; their sessions end.
-#[utoipa::path(put, path = "/users/{user_id}/password", tag = "people", request_body = PasswordBody,
+#[utoipa::path(put, path = "/users/{user_id}/password", tag = "People", request_body = PasswordBody,
     params(("user_id" = UserId, Path)),
     responses((status = 200, body = PersonView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem)))]
@@ -104,7 +104,7 @@ pub async fn set_password(
 }
 
 /// Disable a person: sessions end, tokens are revoked.
-#[utoipa::path(post, path = "/users/{user_id}/disable", tag = "people", params(("user_id" = UserId, Path)),
+#[utoipa::path(post, path = "/users/{user_id}/disable", tag = "People", params(("user_id" = UserId, Path)),
     responses((status = 200, body = PersonView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
 pub async fn disable(
@@ -116,7 +116,7 @@ pub async fn disable(
 }
 
 /// Let a disabled person sign in again.
-#[utoipa::path(post, path = "/users/{user_id}/enable", tag = "people", params(("user_id" = UserId, Path)),
+#[utoipa::path(post, path = "/users/{user_id}/enable", tag = "People", params(("user_id" = UserId, Path)),
     responses((status = 200, body = PersonView), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
 pub async fn enable(

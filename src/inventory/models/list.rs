@@ -49,6 +49,7 @@ pub struct ModelFilter {
     /// Only those of this owner: a person's number, or `me`.
     pub owner: Option<String>,
     /// The order; `name` if nobody says.
+    #[param(inline)]
     pub sort: Option<ModelSort>,
     /// How many rows; 50 if nobody says, at most 500.
     pub limit: Option<i64>,
