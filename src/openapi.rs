@@ -55,7 +55,6 @@ const ALWAYS: &[u16] = &[400, 401, 403, 404, 405, 422, 429, 500, 503];
 const WRITES: &[u16] = &[409, 412, 413, 415, 428];
 
 /// Splits the API into its routes and their description.
-#[must_use]
 pub fn assemble(api: OpenApiRouter<App>) -> (Router<App>, OpenApi) {
     let (routes, mut document) = api.split_for_parts();
     let license = License::builder().name("Apache-2.0").identifier(Some("Apache-2.0")).build();

@@ -27,7 +27,6 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
                    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The API's routes below `/api/v1`, with their description.
-#[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(crate::identity::api())
@@ -54,7 +53,6 @@ fn pages(document: &OpenApi) -> Router<App> {
 }
 
 /// The whole product as one service.
-#[must_use]
 pub fn router(app: App) -> Router {
     let (api, document) = crate::openapi::assemble(api());
     let text = Bytes::from(document.to_json().unwrap_or_default());

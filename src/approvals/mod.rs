@@ -46,7 +46,6 @@ pub struct DecisionHandler {
 }
 
 /// The JSON routes of this area.
-#[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(api::list))
@@ -61,7 +60,6 @@ pub fn api() -> OpenApiRouter<App> {
 }
 
 /// The pages of this area.
-#[must_use]
 pub fn pages() -> Router<App> {
     pages::routes()
 }

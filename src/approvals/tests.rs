@@ -16,7 +16,9 @@ fn wants(role: Role, region: Option<RegionId>) -> Requirement {
 
 #[test]
 fn only_the_right_role_and_region_decides() {
-    let table: &[(Role, Option<RegionId>, &[Role], &[RegionId], bool)] = &[
+    /// Required role and region; the person's roles and regions; whether they decide.
+    type Row = (Role, Option<RegionId>, &'static [Role], &'static [RegionId], bool);
+    let table: &[Row] = &[
         (Role::GlobalApprover, None, &[Role::GlobalApprover], &[], true),
         (Role::GlobalApprover, None, &[Role::RegionalApprover], &[UK], false),
         (Role::GlobalApprover, None, &[Role::Admin], &[], false),

@@ -54,6 +54,7 @@ pub async fn verify(State(app): State<App>, Caller(actor): Caller) -> Result<Jso
 pub struct Form {
     /// `jsonl` if absent.
     #[param(inline)]
+    #[expect(dead_code, reason = "it only describes the parameter; `parse` reads it")]
     format: Option<ExportFormat>,
 }
 

@@ -272,13 +272,11 @@ pub async fn keep_answer(db: &Db, user: UserId, key: &str, status: u16, body: &[
 }
 
 /// The JSON routes of this area.
-#[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(api::list)).routes(routes!(api::verify)).routes(routes!(api::export))
 }
 
 /// The pages of this area.
-#[must_use]
 pub fn pages() -> Router<App> {
     Router::new()
         .route("/ledger", get(pages::show))

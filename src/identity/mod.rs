@@ -181,13 +181,11 @@ pub fn session_end(now: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// The JSON routes of this area.
-#[must_use]
 pub fn api() -> OpenApiRouter<App> {
     api::routes()
 }
 
 /// The pages of this area.
-#[must_use]
 pub fn pages() -> Router<App> {
     pages::routes()
 }

@@ -18,13 +18,11 @@ mod tests;
 pub mod versions;
 
 /// The JSON routes of this area.
-#[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new().merge(regions::api()).merge(projects::api()).merge(models::api()).merge(versions::api())
 }
 
 /// The pages of this area.
-#[must_use]
 pub fn pages() -> Router<App> {
     Router::new().merge(regions::pages()).merge(projects::pages()).merge(models::pages()).merge(versions::pages())
 }

@@ -21,7 +21,6 @@ mod api;
 mod store;
 
 /// The JSON routes of this area.
-#[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(api::ready_to_deploy))
 }

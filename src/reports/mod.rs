@@ -36,7 +36,6 @@ pub use store::matrix::Cell;
 pub use store::dashboard::{Counts, Due, StateCount};
 
 /// The JSON routes of this area.
-#[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(api::overrides))
@@ -45,7 +44,6 @@ pub fn api() -> OpenApiRouter<App> {
 }
 
 /// The pages of this area.
-#[must_use]
 pub fn pages() -> Router<App> {
     Router::new()
         .route("/", get(pages::dashboard))

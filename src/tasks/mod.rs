@@ -23,6 +23,8 @@ mod pages;
 mod pages_deploy;
 pub mod rules;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use act::{
     Adjust, BulkAnswer, BulkFailure, Cancel, Confirm, adjust, bulk_adjust, bulk_cancel, bulk_confirm, cancel, confirm,
@@ -33,7 +35,6 @@ pub use list::{BucketCounts, RegionCounts, Scope, StatusFilter, TaskFilter, Task
 use rules::{Bucket, TaskStatus};
 
 /// The JSON routes of this area.
-#[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(api::my_tasks))
@@ -49,7 +50,6 @@ pub fn api() -> OpenApiRouter<App> {
 }
 
 /// The pages of this area.
-#[must_use]
 pub fn pages() -> Router<App> {
     Router::new()
         .route("/my-deployment-tasks", get(pages::tasks))

@@ -24,7 +24,6 @@ pub use requests::{NewRequest, Step, list, request, show, transition};
 pub use store::{ApprovalView, RequestVersion, RequestView};
 
 /// The JSON routes of this area.
-#[must_use]
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(api::list, api::request))
@@ -34,7 +33,6 @@ pub fn api() -> OpenApiRouter<App> {
 }
 
 /// The pages of this area.
-#[must_use]
 pub fn pages() -> Router<App> {
     pages::routes()
 }

@@ -4,7 +4,6 @@ use countersign::identity::Role;
 use serde_json::json;
 
 use crate::both;
-use crate::harness::T;
 
 const READY: &str = "/api/v1/deployment-tasks/ready-to-deploy";
 

@@ -78,6 +78,7 @@ fn matching(query: Query, filter: &MatrixFilter) -> Query {
 /// What was true of a model in a region on the day.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Cell {
+    /// The model.
     #[serde(skip)]
     pub model_id: ModelId,
     /// The region.
