@@ -17,10 +17,13 @@ mod api;
 pub mod delegations;
 mod pages;
 pub mod people;
+pub mod permissions;
 pub mod policy;
 pub mod rules;
 mod sessions;
 mod store;
+#[cfg(test)]
+mod tests;
 pub mod tokens;
 
 pub use people::{

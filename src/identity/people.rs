@@ -449,6 +449,9 @@ fn fold(rows: Vec<PersonRow>) -> Vec<(String, PersonView)> {
         person.approves_for.extend(region);
     }
     for (_, person) in &mut people {
+        if person.roles.is_empty() {
+            person.roles.push(Role::Member);
+        }
         person.roles.sort();
     }
     people

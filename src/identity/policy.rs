@@ -41,6 +41,17 @@ pub struct Refusal {
     pub sentence: String,
 }
 
+/// A rule of the policy, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule<'a> {
+    /// Its name.
+    pub id: &'a str,
+    /// What it says.
+    pub says: &'a str,
+    /// Whether it forbids, whatever others permit.
+    pub forbids: bool,
+}
+
 /// A policy, parsed and ready to answer.
 #[derive(Debug)]
 pub struct Policy {
@@ -96,6 +107,20 @@ impl Policy {
         rules.sort();
         let sentences: Vec<&str> = rules.iter().filter_map(|id| self.says(id)).collect();
         Err(Refusal { sentence: sentences.join("; "), rules })
+    }
+
+    /// The rules, sorted by name.
+    pub fn rules(&self) -> impl Iterator<Item = Rule<'_>> {
+        let mut rules: Vec<_> = self
+            .set
+            .policies()
+            .filter_map(|policy| {
+                let (id, says) = (policy.annotation("id")?, policy.annotation("says")?);
+                Some(Rule { id, says, forbids: policy.effect() == Effect::Forbid })
+            })
+            .collect();
+        rules.sort_by_key(|rule| rule.id);
+        rules.into_iter()
     }
 
     fn request(&self, question: Question<'_>, action: Action) -> Option<Request> {

@@ -20,4 +20,5 @@ mod documents;
 mod house;
 mod readiness;
 mod tasks;
+mod identity;
 mod validation;

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::sign_in::forget_cookie;
 use super::{Refused, answer};
@@ -119,13 +120,17 @@ async fn change_password(State(app): State<App>, form: Form<PasswordFields>) -> 
 }
 
 /// `POST /account/sessions/end`: sign out everywhere, here too.
-async fn end_sessions(State(app): State<App>, form: Form<()>) -> Result<Response> {
+async fn end_sessions(State(app): State<App>, form: Form<IgnoredAny>) -> Result<Response> {
     identity::sign_out_everywhere(&app, &form.visitor.actor).await?;
     Ok((forget_cookie()?, Redirect::to("/sign-in")).into_response())
 }
 
 /// `POST /account/sessions/{session_id}/end`.
-async fn end_session(State(app): State<App>, Path(session_id): Path<String>, form: Form<()>) -> Result<Response> {
+async fn end_session(
+    State(app): State<App>,
+    Path(session_id): Path<String>,
+    form: Form<IgnoredAny>,
+) -> Result<Response> {
     identity::end_session(&app, &form.visitor.actor, &session_id).await?;
     Ok(back_to("/account", &Toast::done("Session ended.")))
 }
@@ -148,7 +153,7 @@ async fn create_token(State(app): State<App>, form: Form<TokenFields>) -> Result
 }
 
 /// `POST /account/tokens/{token_id}/revoke`.
-async fn revoke_token(State(app): State<App>, Path(token): Path<TokenId>, form: Form<()>) -> Result<Response> {
+async fn revoke_token(State(app): State<App>, Path(token): Path<TokenId>, form: Form<IgnoredAny>) -> Result<Response> {
     let token = tokens::revoke_token(&app, &form.visitor.actor, token).await?;
     Ok(back_to("/account", &Toast::done(format!("Token “{}” revoked.", token.name))))
 }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use chrono::{Days, NaiveDate, NaiveTime};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Refused, answer};
 use crate::app::App;
@@ -101,7 +102,11 @@ async fn lend(app: &App, actor: &Actor, model: ModelId, fields: &Fields) -> Resu
 }
 
 /// `POST /delegations/{delegation_id}/revoke`.
-async fn revoke(State(app): State<App>, Path(delegation): Path<DelegationId>, form: Form<()>) -> Result<Response> {
+async fn revoke(
+    State(app): State<App>,
+    Path(delegation): Path<DelegationId>,
+    form: Form<IgnoredAny>,
+) -> Result<Response> {
     let ended = delegations::revoke(&app, &form.visitor.actor, delegation).await?;
     let said = format!("{} no longer has rights on {}.", ended.user_name, ended.model_name);
     Ok(back_to(&access_tab(ended.model_id), &Toast::done(said)))

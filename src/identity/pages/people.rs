@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Refused, answer};
@@ -234,13 +235,13 @@ async fn after(
 }
 
 /// `POST /people/{user_id}/disable`.
-async fn disable(State(app): State<App>, Path(user): Path<UserId>, form: Form<()>) -> Result<Response> {
+async fn disable(State(app): State<App>, Path(user): Path<UserId>, form: Form<IgnoredAny>) -> Result<Response> {
     let done = people::disable_user(&app, &form.visitor.actor, user).await;
     after(&app, &form.visitor, user, Fields::default(), done, "disabled: signed out, tokens revoked").await
 }
 
 /// `POST /people/{user_id}/enable`.
-async fn enable(State(app): State<App>, Path(user): Path<UserId>, form: Form<()>) -> Result<Response> {
+async fn enable(State(app): State<App>, Path(user): Path<UserId>, form: Form<IgnoredAny>) -> Result<Response> {
     let done = people::enable_user(&app, &form.visitor.actor, user).await;
     after(&app, &form.visitor, user, Fields::default(), done, "enabled").await
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::app::App;
 use crate::error::{self, Error, Result};
@@ -77,7 +78,7 @@ async fn sign_in(State(app): State<App>, parts: Parts, body: Bytes) -> Result<Re
 }
 
 /// `POST /sign-out`.
-async fn sign_out(State(app): State<App>, form: Form<()>) -> Result<Response> {
+async fn sign_out(State(app): State<App>, form: Form<IgnoredAny>) -> Result<Response> {
     identity::sign_out(&app, &form.visitor.actor).await?;
     Ok((forget_cookie()?, Redirect::to("/sign-in")).into_response())
 }
