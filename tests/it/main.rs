@@ -18,7 +18,7 @@ mod concurrency;
 mod crash;
 mod documents;
 mod house;
+mod identity;
 mod readiness;
 mod tasks;
-mod identity;
 mod validation;
