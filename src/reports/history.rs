@@ -29,8 +29,15 @@ pub struct HistoryFilter {
     pub cursor: Option<Cursor>,
     /// `csv` for all rows as CSV.
     #[param(inline)]
-    #[param(inline)]
     pub format: Option<Format>,
+}
+
+impl HistoryFilter {
+    /// The whole history of a model, as of today.
+    #[must_use]
+    pub const fn of(model: ModelId) -> Self {
+        Self { model_id: model, as_of: None, limit: None, cursor: None, format: None }
+    }
 }
 
 /// A version that was live in a region.

@@ -35,7 +35,6 @@ pub struct MatrixFilter {
     pub cursor: Option<Cursor>,
     /// `csv` for all rows as CSV.
     #[param(inline)]
-    #[param(inline)]
     pub format: Option<Format>,
 }
 

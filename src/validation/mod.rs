@@ -20,7 +20,7 @@ mod store;
 mod tests;
 
 pub use approving::{artifact_changed, ticket_decided};
-pub use requests::{NewRequest, Step, list, request, show, transition};
+pub use requests::{NewRequest, RequestFilter, RequestList, Step, list, request, show, transition};
 pub use store::{ApprovalView, RequestVersion, RequestView};
 
 /// The JSON routes of this area.

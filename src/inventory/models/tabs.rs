@@ -9,12 +9,18 @@ use serde::Deserialize;
 
 use super::ModelView;
 use crate::app::App;
+use crate::audit::{self, LedgerLine};
 use crate::db::text_enum;
 use crate::error::Result;
-use crate::identity::{Action, access};
+use crate::identity::delegations::{self, ModelDelegations};
+use crate::identity::rules::DelegationState;
+use crate::identity::{Action, Actor, access};
 use crate::ids::ModelId;
 use crate::inventory::versions::truths::{self, RegionTruth};
 use crate::inventory::versions::{self, Outlook, VersionRow};
+use crate::reports::{self, History, HistoryFilter, HistoryRow};
+use crate::validation::{self, RequestFilter, RequestList};
+use crate::web::intervals::{Picture, picture};
 use crate::web::{Cursor, Page, Path, Query, Shell, Visitor, filters, html};
 use crate::words::{ModelStatus, VersionStatus};
 
@@ -30,6 +36,14 @@ text_enum! {
         Overview = "overview",
         /// Its versions and the three truths.
         Versions = "versions",
+        /// The reviews of its versions.
+        Validations = "validations",
+        /// What was live where, and when.
+        Deployments = "deployments",
+        /// Everything anybody did with it.
+        Timeline = "timeline",
+        /// Who may do what with it.
+        Access = "access",
     }
 }
 
@@ -38,6 +52,10 @@ impl Tab {
         match self {
             Self::Overview => "Overview",
             Self::Versions => "Versions",
+            Self::Validations => "Validations",
+            Self::Deployments => "Deployments",
+            Self::Timeline => "Timeline",
+            Self::Access => "Access",
         }
     }
 }
@@ -52,6 +70,23 @@ struct Params {
 enum Content {
     Overview { truths: Vec<RegionTruth> },
     Versions { truths: Vec<RegionTruth>, versions: Page<VersionRow>, outlook: Outlook },
+    Validations { requests: RequestList },
+    Deployments { history: History, picture: Option<Picture> },
+    Timeline { events: Page<LedgerLine> },
+    Access { delegations: ModelDelegations },
+}
+
+impl Content {
+    /// Where the next page of the tab starts.
+    fn next(&self) -> Option<&Cursor> {
+        match self {
+            Self::Versions { versions, .. } => versions.next_cursor.as_ref(),
+            Self::Validations { requests } => requests.next_cursor.as_ref(),
+            Self::Deployments { history, .. } => history.next_cursor.as_ref(),
+            Self::Timeline { events } => events.next_cursor.as_ref(),
+            Self::Overview { .. } | Self::Access { .. } => None,
+        }
+    }
 }
 
 #[derive(Template)]
@@ -77,7 +112,7 @@ async fn show(
     let actor = &visitor.actor;
     let relations = access::authorise(&app, &app.db, actor, Action::ModelView, model).await?;
     let tab = tab.unwrap_or(Tab::Overview);
-    let content = content(&app, model, tab, cursor.as_ref()).await?;
+    let content = content(&app, actor, model, tab, cursor.as_ref()).await?;
     let view = super::view(&app, model).await?;
     html(&ModelPage {
         shell: Shell::new(&app, &visitor, "models", view.name.clone()).await?,
@@ -92,7 +127,7 @@ async fn show(
     })
 }
 
-async fn content(app: &App, model: ModelId, tab: Tab, cursor: Option<&Cursor>) -> Result<Content> {
+async fn content(app: &App, actor: &Actor, model: ModelId, tab: Tab, cursor: Option<&Cursor>) -> Result<Content> {
     Ok(match tab {
         Tab::Overview => Content::Overview { truths: truths::of_model(app, model).await? },
         Tab::Versions => Content::Versions {
@@ -100,5 +135,17 @@ async fn content(app: &App, model: ModelId, tab: Tab, cursor: Option<&Cursor>) -
             versions: versions::rows(app, model, None, cursor).await?,
             outlook: versions::known_outlook(app, model).await?,
         },
+        Tab::Validations => {
+            let filter = RequestFilter { model_id: Some(model), cursor: cursor.cloned(), ..RequestFilter::default() };
+            Content::Validations { requests: validation::list(app, actor, &filter).await? }
+        }
+        Tab::Deployments => {
+            let filter = HistoryFilter { cursor: cursor.cloned(), ..HistoryFilter::of(model) };
+            let history = reports::history(app, actor, &filter).await?;
+            let intervals = history.items.iter().map(HistoryRow::interval).collect();
+            Content::Deployments { picture: picture(intervals, history.as_of), history }
+        }
+        Tab::Timeline => Content::Timeline { events: audit::timeline(&app.db, model, cursor).await? },
+        Tab::Access => Content::Access { delegations: delegations::of_model(app, actor, model).await? },
     })
 }
