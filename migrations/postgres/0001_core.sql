@@ -1,9 +1,10 @@
 -- The first schema. The same tables stand in the other engine's folder; only type names differ.
 
 -- A JSON list as a table, as SQLite's function of this name gives it: one text of a statement
--- serves both engines.
+-- serves both engines. STRICT keeps the planner from looking inside, where it would expect a hundred
+-- rows of every list and scan whole tables for one.
 CREATE FUNCTION json_each(document TEXT) RETURNS TABLE (key BIGINT, value JSONB)
-LANGUAGE SQL IMMUTABLE PARALLEL SAFE ROWS 20
+LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE ROWS 5
 AS $$ SELECT ordinality - 1, element FROM jsonb_array_elements(document::jsonb) WITH ORDINALITY AS list (element, ordinality) $$;
 
 -- People and what they may do -------------------------------------------------------------------
@@ -232,14 +233,13 @@ CREATE TABLE version_regions (
 );
 CREATE INDEX version_regions_by_region ON version_regions (region_id);
 
--- Where a version is meant to go live: the regions it names, or else all of its model's.
+-- Where a version is meant to go live: the regions of its model that it names, or, if it is global and
+-- names none, all of them. Without UNION, so that a condition on a version or model reaches the indexes.
 CREATE VIEW version_targets AS
 SELECT v.version_id, v.model_id, r.region_id
-FROM versions v JOIN version_regions r ON r.version_id = v.version_id
-UNION ALL
-SELECT v.version_id, v.model_id, r.region_id
 FROM versions v JOIN model_regions r ON r.model_id = v.model_id
-WHERE v.scope = 'GLOBAL' AND NOT EXISTS (SELECT 1 FROM version_regions x WHERE x.version_id = v.version_id);
+WHERE EXISTS (SELECT 1 FROM version_regions x WHERE x.version_id = v.version_id AND x.region_id = r.region_id)
+   OR (v.scope = 'GLOBAL' AND NOT EXISTS (SELECT 1 FROM version_regions x WHERE x.version_id = v.version_id));
 
 -- Validation ------------------------------------------------------------------------------------
 
@@ -276,10 +276,9 @@ CREATE TABLE validation_regions (
 -- A version's validation is its newest request that is not cancelled.
 CREATE VIEW version_validations AS
 SELECT v.version_id, r.request_id, r.state, r.completion_date, r.completed_at
-FROM validation_versions v JOIN validation_requests r ON r.request_id = v.request_id
-WHERE r.state <> 'CANCELLED' AND NOT EXISTS (
-    SELECT 1 FROM validation_versions later JOIN validation_requests q ON q.request_id = later.request_id
-    WHERE later.version_id = v.version_id AND later.request_id > v.request_id AND q.state <> 'CANCELLED');
+FROM versions v JOIN validation_requests r ON r.request_id = (
+    SELECT MAX(q.request_id) FROM validation_versions x JOIN validation_requests q ON q.request_id = x.request_id
+    WHERE x.version_id = v.version_id AND q.state <> 'CANCELLED');
 
 -- One row a required approval; `digests` is what the approver saw: version number and artifact digest.
 CREATE TABLE validation_approvals (
