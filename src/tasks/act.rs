@@ -176,9 +176,9 @@ impl Verb<'_> {
 }
 
 async fn single(app: &App, actor: &Actor, task: TaskId, verb: &Verb<'_>) -> Result<TaskView> {
-    let answer = carry_out(app, actor, &[task], verb).await?;
-    let refused = answer.into_iter().next().and_then(|(_, outcome)| outcome.err());
-    let now = list::view(app, task).await?.ok_or_else(|| Error::not_found("deployment task", task))?;
+    let (outcomes, views) = carry_out(app, actor, &[task], verb).await?;
+    let refused = outcomes.into_iter().next().and_then(|(_, outcome)| outcome.err());
+    let now = views.into_iter().next().ok_or_else(|| Error::not_found("deployment task", task))?;
     match refused {
         None => Ok(now),
         Some(refused) if refused.code() == &error::TASK_NOT_OPEN => Err(refused.fact("task", now)),
@@ -190,28 +190,32 @@ async fn many(app: &App, actor: &Actor, tasks: &[TaskId], verb: &Verb<'_>) -> Re
     if tasks.is_empty() || tasks.len() > MOST_TASKS {
         return Err(Error::field("task_ids", format!("Name 1 to {MOST_TASKS} tasks.")));
     }
-    let answer = carry_out(app, actor, tasks, verb).await?;
-    let done: Vec<TaskId> = answer.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(task, _)| *task).collect();
-    let failed = answer
-        .into_iter()
-        .filter_map(|(task_id, outcome)| outcome.err().map(|error| BulkFailure { task_id, problem: error.problem() }))
-        .collect();
-    Ok(BulkAnswer { succeeded: list::views(app, &done).await?, failed })
+    let (outcomes, mut succeeded) = carry_out(app, actor, tasks, verb).await?;
+    let mut failed = Vec::new();
+    for (task_id, outcome) in outcomes {
+        if let Err(error) = outcome {
+            succeeded.retain(|view| view.task_id != task_id);
+            failed.push(BulkFailure { task_id, problem: error.problem() });
+        }
+    }
+    Ok(BulkAnswer { succeeded, failed })
 }
 
 /// What became of each task.
 type Outcomes = Vec<(TaskId, Result<()>)>;
 
-async fn carry_out(app: &App, actor: &Actor, tasks: &[TaskId], verb: &Verb<'_>) -> Result<Outcomes> {
+/// Does it, and shows the tasks as this act leaves them, whatever others do to them a moment later.
+async fn carry_out(app: &App, actor: &Actor, tasks: &[TaskId], verb: &Verb<'_>) -> Result<(Outcomes, Vec<TaskView>)> {
     verb.check_fields()?;
     let mut act = Act::begin(app, &actor.who).await?;
     let models = store::models_of(&mut act.tx, tasks).await?;
     lock_models(&mut act.tx, &models).await?;
     let outcomes = carry_out_in(&mut act, actor, tasks, verb).await?;
+    let views = list::views(&mut act.tx, tasks, act.now).await?;
     if outcomes.iter().any(|(_, outcome)| outcome.is_ok()) {
         act.commit().await?;
     }
-    Ok(outcomes)
+    Ok((outcomes, views))
 }
 
 /// Does it inside an act whose models are locked.

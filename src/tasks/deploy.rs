@@ -226,10 +226,10 @@ pub async fn deploy(app: &App, actor: &Actor, version: VersionId, with: &Deploy)
     confirm_at_once(&mut act, actor, &at_once, with).await?;
     act.tell("tasks");
     act.tell("ready");
+    let tasks = list::views(&mut act.tx, &made, act.now).await?;
     act.commit().await?;
 
     let confirmed = i64::try_from(at_once.len()).unwrap_or(i64::MAX);
-    let tasks = list::views(app, &made).await?;
     let scheduled = i64::try_from(tasks.len()).unwrap_or(i64::MAX) - confirmed;
     Ok(DeployAnswer { tasks, confirmed, scheduled, approvals_asked })
 }

@@ -1,11 +1,12 @@
 //! Looking at deployment tasks: a person's own, all of them, one.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::rules::{Bucket, TaskStatus};
 use super::{TaskView, store};
 use crate::app::App;
+use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::identity::access::permit;
 use crate::identity::{Action, Actor};
@@ -179,18 +180,12 @@ pub async fn task(app: &App, actor: &Actor, task: TaskId) -> Result<TaskView> {
     let facts = store::facts(&app.db, &[task], actor.user_id, app.now()).await?;
     let facts = facts.first().ok_or_else(hidden)?;
     permit(app, actor, Action::ModelView, &facts.relations(), hidden)?;
-    view(app, task).await?.ok_or_else(hidden)
+    views(&app.db, &[task], app.now()).await?.into_iter().next().ok_or_else(hidden)
 }
 
-/// A task as it is now; whether the caller may see it was decided before.
-pub(super) async fn view(app: &App, task: TaskId) -> Result<Option<TaskView>> {
-    Ok(views(app, &[task]).await?.into_iter().next())
-}
-
-/// Tasks as they are now.
-pub(super) async fn views(app: &App, tasks: &[TaskId]) -> Result<Vec<TaskView>> {
-    let now = app.now();
-    Ok(store::views(&app.db, tasks).await?.into_iter().map(|task| task.on(now)).collect())
+/// Tasks as they are now; whether the caller may see them was decided before.
+pub(super) async fn views(conn: impl Into<Conn<'_>>, tasks: &[TaskId], now: DateTime<Utc>) -> Result<Vec<TaskView>> {
+    Ok(store::views(conn, tasks).await?.into_iter().map(|task| task.on(now)).collect())
 }
 
 /// The tasks among `tasks` that a person may see, for a dialog; two statements.
@@ -204,5 +199,5 @@ pub(super) async fn chosen(app: &App, actor: &Actor, tasks: &[TaskId]) -> Result
     let facts = store::facts(&app.db, tasks, actor.user_id, app.now()).await?;
     let seen: Vec<TaskId> =
         facts.iter().filter(|one| actor.can(app, Action::ModelView, &one.relations())).map(|one| one.task_id).collect();
-    views(app, &seen).await
+    views(&app.db, &seen, app.now()).await
 }
