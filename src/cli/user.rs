@@ -5,9 +5,12 @@ use std::io::BufRead as _;
 use anyhow::Context as _;
 use clap::Subcommand;
 
+use crate::app::App;
 use crate::config::Flags;
 use crate::identity::people::{NewUser, PeopleFilter};
 use crate::identity::{self, Actor, Role};
+use crate::ids::RegionId;
+use crate::inventory::regions;
 
 const ADD_EXAMPLES: &str = "\
 The password is asked for; or read from standard input with --password-stdin; or made and printed
@@ -44,6 +47,9 @@ pub struct Add {
     /// A role; repeat it for several. Without one they are a MEMBER.
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<Role>,
+    /// Code of a region that they approve for; repeat it for several.
+    #[arg(long = "region", value_name = "CODE")]
+    regions: Vec<String>,
     /// Read the password from the first line of standard input.
     #[arg(long, conflicts_with = "generate_password")]
     password_stdin: bool,
@@ -91,6 +97,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn add(args: Add) -> anyhow::Result<()> {
     let app = super::open(&args.flags).await?;
+    let approves_for = region_ids(&app, &args.regions).await?;
     let password =
         if args.generate_password { app.secret()[..20].to_owned() } else { ask_password(args.password_stdin)? };
     let new = NewUser {
@@ -98,7 +105,7 @@ async fn add(args: Add) -> anyhow::Result<()> {
         name: args.name,
         password: Some(password.clone()),
         roles: args.roles,
-        approves_for: Vec::new(),
+        approves_for,
     };
     let person = identity::add_user(&app, &Actor::console(), new).await?;
     println!("Added {} <{}> as number {}.", person.name, person.email, person.user_id);
@@ -106,6 +113,16 @@ async fn add(args: Add) -> anyhow::Result<()> {
         println!("Password: {password}\nIt is not shown again.");
     }
     Ok(())
+}
+
+async fn region_ids(app: &App, codes: &[String]) -> anyhow::Result<Vec<RegionId>> {
+    let regions = regions::list(app).await?;
+    let find = |code: &String| {
+        let found = regions.iter().find(|region| region.code == *code).map(|region| region.region_id);
+        let known: Vec<_> = regions.iter().map(|region| region.code.as_str()).collect();
+        found.with_context(|| format!("There is no region {code}; there are: {}", known.join(", ")))
+    };
+    codes.iter().map(find).collect()
 }
 
 fn ask_password(from_stdin: bool) -> anyhow::Result<String> {

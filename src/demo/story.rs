@@ -91,17 +91,20 @@ impl Scene {
         let card_minor = self.version("ben", card, Minor, text, &[], None).await?;
         self.validation("ben", card_minor, None, ValidationState::PendingApproval).await?;
         let text = "Typologies of the new guidance; thresholds retuned.";
-        let aml_second = self.version("ben", aml, Major, text, &["US", "EU", "APAC"], None).await?;
+        let aml_second = self.version("ben", aml, Major, text, &[], None).await?;
         self.validation("ben", aml_second, None, ValidationState::InProgress).await?;
         self.days_ago(3);
         let text = "Scenario set of this year; new revenue satellite models.";
         let stress_first = self.version("anna", stress, Major, text, &[], Some(30)).await?;
         self.validation("anna", stress_first, None, ValidationState::Intake).await?;
         let text = "First release: gradient-boosted ordering instead of days past due.";
-        self.version("ben", collections, Major, text, &[], None).await?;
+        let calls = self.version("ben", collections, Major, text, &["US", "UK"], None).await?;
+        self.validation("ben", calls, None, ValidationState::Review).await?;
+        let text = "Rounds the floor of the downturn add-on; no change of method.";
+        self.version("anna", lgd, Minor, text, &[], None).await?;
         self.days_ago(2);
         let reason =
-            "The supervisor's new typologies apply from today; the old scoring would miss them. Agreed with the MLRO.";
-        self.override_in("ben", aml_second, &["US"], reason).await
+            "The old dialler is switched off today and its ordering ends with it. Agreed with the head of collections.";
+        self.override_in("ben", calls, &["US"], reason).await
     }
 }

@@ -229,6 +229,29 @@ async fn a_server_that_is_told_to_stop_ends_the_streams_of_open_pages() {
 }
 
 #[test]
+fn a_demo_is_made_through_the_product_so_its_ledger_verifies() {
+    let desk = Desk::new();
+    let started = Instant::now();
+    let sign_ins = desk.run("demo").done();
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    let people = desk.run("user list").done();
+    for role in
+        ["ADMIN", "VALIDATOR", "GLOBAL_APPROVER", "REGIONAL_APPROVER", "OPERATOR", "COMPLIANCE", "AUDITOR", "MEMBER"]
+    {
+        assert!(people.contains(role), "{people}");
+    }
+    for line in people.lines() {
+        let email = line.split_whitespace().nth(1).unwrap();
+        assert!(sign_ins.contains(email), "{email} is not among the sign-ins");
+    }
+    desk.run("audit verify").done();
+    assert!(desk.run("demo").refused().contains("not empty"));
+    desk.add_user("late@example.com --name late").done();
+    desk.run("demo --reset").done();
+    assert!(!desk.run("user list").done().contains("late@example.com"));
+}
+
+#[test]
 fn a_ledger_that_was_left_alone_verifies() {
     let desk = Desk::new().with_people();
     assert!(desk.run("audit verify").done().starts_with("5 entries verified"));
