@@ -258,6 +258,9 @@ pub fn check_delegation(
 /// The last year that a date typed in may name.
 const LAST_YEAR: i32 = 9999;
 
+/// How the address of every demo account ends; no real address does.
+pub const DEMO_ADDRESS: &str = "@demo.example";
+
 /// The password of every demo account; the sign-in page of a demo shows it.
 pub const DEMO_PASSWORD: &str = "countersign demo";
 

@@ -13,8 +13,9 @@ use serde::de::IgnoredAny;
 
 use crate::app::App;
 use crate::error::{self, Error, Result};
-use crate::identity::rules::{SESSION_LIFETIME, local_path};
-use crate::identity::{self, Role, SignedIn};
+use crate::identity::people::PeopleFilter;
+use crate::identity::rules::{DEMO_ADDRESS, SESSION_LIFETIME, local_path};
+use crate::identity::{self, SignedIn};
 use crate::web::extract::{Form, Query, SESSION_COOKIE, cookie, parse_pairs};
 use crate::web::filters;
 use crate::web::request_id::RequestId;
@@ -95,12 +96,20 @@ async fn page(
     Ok((status, [(header::CACHE_CONTROL, "no-store")], html).into_response())
 }
 
-/// The accounts of a demo, with their roles in words: whoever was made with demo data.
+/// The accounts of a demo, with their roles in words.
+///
+/// Known by their addresses: a demo switched on over real data names nobody real.
 async fn demo_accounts(app: &App) -> Result<Vec<(String, String)>> {
-    let filter = identity::people::PeopleFilter { disabled: Some(false), limit: Some(20), ..Default::default() };
-    let people = identity::list_users(app, &identity::Actor::console(), &filter).await?;
-    let words = |roles: &[Role]| roles.iter().map(|role| role.label()).collect::<Vec<_>>().join(", ");
-    Ok(people.page.items.into_iter().map(|person| (person.email, words(&person.roles))).collect())
+    let q = Some(DEMO_ADDRESS.to_owned());
+    let filter = PeopleFilter { q, disabled: Some(false), limit: Some(20), ..PeopleFilter::default() };
+    let people = identity::list_users(app, &identity::Actor::console(), &filter).await?.page.items;
+    let known = people.into_iter().filter(|person| person.email.ends_with(DEMO_ADDRESS));
+    Ok(known
+        .map(|person| {
+            let roles: Vec<_> = person.roles.iter().map(|role| role.label()).collect();
+            (person.email, roles.join(", ").to_lowercase())
+        })
+        .collect())
 }
 
 /// Refuses a form that another site sent: there is no session yet whose token it could carry.
