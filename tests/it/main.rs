@@ -19,6 +19,7 @@ mod crash;
 mod documents;
 mod house;
 mod identity;
+mod inventory;
 mod readiness;
 mod tasks;
 mod validation;
