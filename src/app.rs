@@ -75,6 +75,8 @@ pub struct Parts {
     pub live: Live,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// The turn to hash a password: one at a time.
+    pub hashing: tokio::sync::Semaphore,
     /// Counts what the sidebar shows.
     pub badges: BadgeCounter,
     /// What a decided ticket does, by kind: the areas that ask are told the answer.
@@ -104,6 +106,7 @@ impl App {
             policy,
             live: Live::default(),
             metrics: Metrics::default(),
+            hashing: tokio::sync::Semaphore::new(1),
             badges: crate::count_badges,
             decisions: crate::decision_handlers(),
             password_checks: Semaphore::new(PASSWORD_CHECKS),

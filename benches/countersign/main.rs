@@ -23,8 +23,11 @@ use server::Server;
 /// One thing that is asked for again and again.
 struct Case {
     name: &'static str,
-    requests: Box<dyn Fn(&Scene) -> Vec<client::Request>>,
+    requests: Asking,
 }
+
+/// The requests of a case, in the scene that was filled.
+type Asking = Box<dyn Fn(&Scene) -> Vec<client::Request>>;
 
 /// Everything that is measured; a case whose address the product does not know fails the bench.
 fn cases() -> Vec<Case> {

@@ -154,14 +154,25 @@ pub async fn actor_of(app: &App, user: UserId, request_id: &str) -> Result<Actor
 ///
 /// # Errors
 /// The operating system gives no randomness.
-pub async fn hash_password(password: String) -> Result<String> {
+pub async fn hash_password(app: &App, password: String) -> Result<String> {
     use argon2::password_hash::PasswordHasher as _;
-    tokio::task::spawn_blocking(move || {
-        argon2::Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string())
-    })
-    .await
-    .map_err(Error::internal)?
-    .map_err(|cause| Error::internal(anyhow::anyhow!("argon2: {cause}")))
+    alone(app, move || argon2::Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
+        .await?
+        .map_err(|cause| Error::internal(anyhow::anyhow!("argon2: {cause}")))
+}
+
+/// Runs a hash on a thread of its own, one at a time.
+///
+/// Each takes 19 MiB, which the allocator keeps for the thread that asked: on the runtime's many threads
+/// that would grow with every sign-in. One at a time also keeps a flood of sign-ins from taking all cores.
+async fn alone<Out: Send + 'static>(app: &App, hash: impl FnOnce() -> Out + Send + 'static) -> Result<Out> {
+    let _turn = app.hashing.acquire().await.map_err(Error::internal)?;
+    let (send, receive) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("hashing".to_owned())
+        .spawn(move || send.send(hash()).ok())
+        .map_err(Error::internal)?;
+    receive.await.map_err(Error::internal)
 }
 
 /// The digest under which secrets are stored: SHA-256, since they are random and 256 bits long.

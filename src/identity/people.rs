@@ -214,7 +214,7 @@ pub async fn add_user(app: &App, actor: &Actor, new: NewUser) -> Result<PersonVi
     let roles = wanted_roles(&mut fields, new.roles, new.approves_for);
     fields.done()?;
     let password_hash = match new.password {
-        Some(password) => Some(hash_password(password).await?),
+        Some(password) => Some(hash_password(app, password).await?),
         None => None,
     };
     let mut act = Act::begin(app, &actor.who).await?;
@@ -285,7 +285,7 @@ pub async fn set_password(app: &App, actor: &Actor, user: UserId, password: Stri
     actor.may(app, Action::PeopleManage, &[])?;
     let person = find(store::one(&app.db, user).await?, user)?;
     check_password(&password, &person.email).map_err(|rule| Error::field("password", rule))?;
-    let hash = hash_password(password).await?;
+    let hash = hash_password(app, password).await?;
     let mut act = Act::begin(app, &actor.who).await?;
     let before = locked(&mut act, user, None).await?;
     store::set_password(&mut act.tx, user, hash).await?;
@@ -305,7 +305,7 @@ pub async fn change_password(app: &App, actor: &Actor, current: String, new: Str
     actor.may(app, Action::AccountManage, &[Relation::Oneself])?;
     check_password(&new, &actor.email).map_err(|rule| Error::field("password", rule))?;
     sessions::check_own_password(app, actor, current).await?;
-    let hash = hash_password(new).await?;
+    let hash = hash_password(app, new).await?;
     let mut act = Act::begin(app, &actor.who).await?;
     store::set_password(&mut act.tx, actor.user_id, hash).await?;
     let ended = sessions::end_others(&mut act, actor).await?;

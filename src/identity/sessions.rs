@@ -104,7 +104,7 @@ async fn check(app: &App, email: &str, password: String, request_id: &str) -> Re
     }
     let person = store::credentials(&app.db, email).await?;
     let hash = person.as_ref().and_then(|one| one.password_hash.clone());
-    let right = is_right(password, hash.unwrap_or_else(|| NOBODY.to_owned())).await?;
+    let right = is_right(app, password, hash.unwrap_or_else(|| NOBODY.to_owned())).await?;
     if right && person.as_ref().is_some_and(|person| !person.disabled) {
         return Ok(person);
     }
@@ -113,10 +113,8 @@ async fn check(app: &App, email: &str, password: String, request_id: &str) -> Re
 }
 
 /// Whether a hash was made of `password`.
-async fn is_right(password: String, hash: String) -> Result<bool> {
-    tokio::task::spawn_blocking(move || argon2::Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok())
-        .await
-        .map_err(Error::internal)
+async fn is_right(app: &App, password: String, hash: String) -> Result<bool> {
+    super::alone(app, move || argon2::Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok()).await
 }
 
 fn who(person: &Credentials, request_id: &str) -> Who {

@@ -46,7 +46,8 @@ fn approvals_and_reasons_meet_as_specified() {
     let approved = Some(ValidationState::Approved);
     let open = Some(ValidationState::Review);
     let good = Some("The regulator asked for it today");
-    let table: [(Option<ValidationState>, bool, bool, Option<&str>, Result<(bool, bool), &str>); 12] = [
+    type Row<'a> = (Option<ValidationState>, bool, bool, Option<&'a str>, Result<(bool, bool), &'a str>);
+    let table: [Row<'_>; 12] = [
         (approved, true, false, None, Ok((false, false))),
         (None, false, false, None, Ok((false, false))),
         (approved, true, false, Some("  "), Ok((false, false))),
