@@ -28,7 +28,7 @@ mod tests;
 pub use decisions::{Decision, assign, comment, decide};
 pub use inbox::{Inbox, InboxFilter, TicketDetail, inbox, ticket};
 pub use rulebook::{MinorChangeRule, NewRule, Rulebook, add_rule, change_rule, remove_rule, rulebook, set_minor_rule};
-pub use store::TicketView;
+pub use store::{DECIDABLE, TicketView};
 
 use rules::{Risk, Rule, TicketAction, TicketKind, TicketState, Verdict};
 

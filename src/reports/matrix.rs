@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::export::{Format, Tabular};
 use super::rules::AsOf;
-use super::store::matrix::{self, Cell, Choice};
+use super::store::choices::Choice;
+use super::store::matrix::{self, Cell};
 use crate::app::App;
 use crate::error::Result;
 use crate::identity::{Action, Actor};

@@ -12,7 +12,9 @@ use crate::app::App;
 use crate::error::Result;
 use crate::identity::access::sees_all_models;
 use crate::identity::{Action, Actor};
+use crate::tasks::{self, Scope};
 use crate::web::Badges;
+use crate::words::ValidationState;
 
 mod api;
 mod export;
@@ -33,7 +35,9 @@ pub use overrides::{OverrideRow, Overrides, OverridesFilter, Totals, overrides};
 pub use search::{Found, search};
 pub use store::matrix::Cell;
 
-pub use store::dashboard::{Counts, Due, StateCount};
+pub use store::dashboard::{Due, StateCount};
+use store::choices::Choice;
+use store::dashboard::Sight;
 
 /// The JSON routes of this area.
 pub fn api() -> OpenApiRouter<App> {
@@ -54,6 +58,12 @@ pub fn pages() -> Router<App> {
         .route("/reports/deployment-history", get(pages::deployment_history))
 }
 
+/// The regions and projects that reports can be filtered by: one statement.
+async fn choices(app: &App) -> Result<(Vec<Choice>, Vec<Choice>)> {
+    let all = store::choices::all(&app.db).await?;
+    Ok(all.into_iter().partition(|one| one.kind == "region"))
+}
+
 /// Counts what the sidebar shows.
 ///
 /// # Errors
@@ -67,8 +77,16 @@ pub async fn badges(app: &App, actor: &Actor) -> Result<Badges> {
 /// What the dashboard shows: counts, each of exactly the rows of the list it leads to.
 #[derive(Debug)]
 pub struct Dashboard {
-    /// Counts of work.
-    pub counts: Counts,
+    /// Pairs of version and region that are ready, in all models.
+    pub all_ready: i64,
+    /// Open tasks whose planned date is past in their region.
+    pub overdue: i64,
+    /// Whether these are everybody's, or the person's own.
+    pub overdue_of: Scope,
+    /// Pending tickets that the person can see.
+    pub tickets: i64,
+    /// Override reviews that are open.
+    pub overrides: i64,
     /// Validations that are not ended, by state, in the order of the states.
     pub validations: Vec<StateCount>,
     /// Models by status.
@@ -82,13 +100,16 @@ pub struct Dashboard {
 /// # Errors
 /// Only failures of the database.
 pub async fn dashboard(app: &App, actor: &Actor) -> Result<Dashboard> {
-    let (user, now) = (actor.user_id, app.now());
     let may = |action| actor.can(app, action, &[]);
-    let counts = store::dashboard::counts(&app.db, user, now, may(Action::TicketViewAll)).await?;
-    let states = store::dashboard::states(&app.db, user, now, sees_all_models(app, actor)).await?;
-    let due = if may(Action::TicketDecide) { store::dashboard::due(&app.db, user).await? } else { Vec::new() };
-    let (mut validations, models): (Vec<_>, Vec<_>) = states.into_iter().partition(|one| one.kind == "validation");
-    validations
-        .sort_by_key(|one| crate::words::ValidationState::ALL.iter().position(|state| state.as_str() == one.word));
-    Ok(Dashboard { counts, validations, models, due })
+    let sees = Sight { models: sees_all_models(app, actor), tickets: may(Action::TicketViewAll) };
+    let counts = store::dashboard::counts(&app.db, actor.user_id, app.now(), sees).await?;
+    let overdue_of = if may(Action::TaskViewAll) { Scope::All } else { Scope::Mine };
+    let overdue = tasks::overdue(app, actor, overdue_of).await?;
+    let due = if may(Action::TicketDecide) { store::dashboard::due(&app.db, actor.user_id).await? } else { Vec::new() };
+    let (mut validations, rest): (Vec<_>, Vec<_>) = counts.into_iter().partition(|one| one.kind == "validation");
+    validations.sort_by_key(|one| ValidationState::ALL.iter().position(|state| state.as_str() == one.word));
+    let (models, sums): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == "model");
+    let sum = |kind| sums.iter().find(|one| one.kind == kind).map_or(0, |one| one.count);
+    let (all_ready, tickets, overrides) = (sum("ready"), sum("tickets"), sum("overrides"));
+    Ok(Dashboard { all_ready, overdue, overdue_of, tickets, overrides, validations, models, due })
 }

@@ -39,6 +39,20 @@ pub struct OverridesFilter {
     pub format: Option<super::export::Format>,
 }
 
+impl OverridesFilter {
+    /// Whether this is the region filtered by.
+    #[must_use]
+    pub fn is_region(&self, id: &i64) -> bool {
+        self.region_id == Some(RegionId(*id))
+    }
+
+    /// Whether this is the project filtered by.
+    #[must_use]
+    pub fn is_project(&self, id: &i64) -> bool {
+        self.project_id == Some(ProjectId(*id))
+    }
+}
+
 /// A confirmation before approval.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct OverrideRow {

@@ -7,10 +7,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::export::Format;
+use super::store::choices::Choice;
 use super::{Dashboard, Found, History, HistoryFilter, Matrix, MatrixFilter, Overrides, OverridesFilter, api};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::identity::Action;
+use crate::tasks::Scope;
 use crate::tasks::rules::OverrideState;
 use crate::web::intervals::{Picture, picture};
 use crate::web::{Json, Query, Shell, Visitor, filters, html};
@@ -30,7 +32,7 @@ pub async fn dashboard(State(app): State<App>, visitor: Visitor) -> Result<Html<
     let shell = Shell::new(&app, &visitor, "dashboard", "Dashboard").await?;
     let board = super::dashboard(&app, &visitor.actor).await?;
     let sees_all_ready = visitor.actor.can(&app, Action::ReadyViewAll, &[]);
-    let awaiting = if sees_all_ready { board.counts.all_ready } else { shell.badges.ready_pairs };
+    let awaiting = if sees_all_ready { board.all_ready } else { shell.badges.ready_pairs };
     html(&DashboardPage { shell, now: app.now(), board, awaiting })
 }
 
@@ -87,6 +89,8 @@ struct OverridesPage {
     today: NaiveDate,
     filter: OverridesFilter,
     report: Overrides,
+    regions: Vec<Choice>,
+    projects: Vec<Choice>,
     links: Links,
 }
 
@@ -101,8 +105,10 @@ pub async fn overrides(
     }
     let report = super::overrides(&app, &visitor.actor, &filter).await?;
     let links = Links::new(&filter, report.next_cursor.as_ref())?;
+    let (regions, projects) = super::choices(&app).await?;
     let shell = Shell::new(&app, &visitor, "reports", "Overrides").await?;
-    Ok(html(&OverridesPage { shell, today: app.now().date_naive(), filter, report, links })?.into_response())
+    let today = app.now().date_naive();
+    Ok(html(&OverridesPage { shell, today, filter, report, regions, projects, links })?.into_response())
 }
 
 #[derive(Template)]

@@ -171,6 +171,20 @@ pub async fn my_tasks(app: &App, actor: &Actor, filter: &TaskFilter) -> Result<T
     Ok(TaskList { items, counts, regions, next_cursor: page.next_cursor })
 }
 
+/// How many open tasks are past their planned date, in the zone of their region: one statement.
+///
+/// # Errors
+/// `forbidden` for all tasks without the right to see them.
+pub async fn overdue(app: &App, actor: &Actor, scope: Scope) -> Result<i64> {
+    if scope == Scope::All {
+        actor.may(app, Action::TaskViewAll, &[])?;
+    }
+    let whose = store::Whose { person: actor.user_id, scope, now: app.now() };
+    // No region is more than a day ahead of UTC, so nothing planned later is overdue anywhere.
+    let filter = TaskFilter { scope, to: Some(whose.now.date_naive()), ..TaskFilter::default() };
+    Ok(store::counts(&app.db, whose, &filter).await?.iter().map(|region| region.counts.overdue).sum())
+}
+
 /// One task.
 ///
 /// # Errors

@@ -31,7 +31,7 @@ pub use act::{
 };
 pub use decided::{override_ticket_decided, owners_changed, regional_ticket_decided, versions_approved};
 pub use deploy::{Deploy, DeployAnswer, DeployModal, DeployMode, DeployRegion, TargetRegion, deploy, deploy_modal};
-pub use list::{BucketCounts, RegionCounts, Scope, StatusFilter, TaskFilter, TaskList, my_tasks, task};
+pub use list::{BucketCounts, RegionCounts, Scope, StatusFilter, TaskFilter, TaskList, my_tasks, overdue, task};
 use rules::{Bucket, TaskStatus};
 
 /// The JSON routes of this area.

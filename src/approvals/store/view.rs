@@ -12,7 +12,8 @@ use crate::ids::{ModelId, ProjectId, RegionId, RequestId, TaskId, TicketId, User
 use crate::words::{Priority, RiskTier, ValidationState};
 
 /// The condition on `i`, a row of `approval_inbox_items`, that holds for the tickets a person can
-/// decide: `rules::ineligible` in SQL. The sidebar's badge counts with the same condition.
+/// decide: `rules::ineligible` in SQL. The last two parts are one rule, each by its own index: who
+/// approved this ticket, or another of the same kind and group, does not approve again.
 macro_rules! can_decide {
     ($person:literal) => {
         concat!(
@@ -24,14 +25,25 @@ macro_rules! can_decide {
               AND NOT EXISTS (SELECT 1 FROM json_each(i.excluded) ex WHERE CAST(ex.value AS BIGINT) = ",
             $person,
             ")
-              AND NOT EXISTS (SELECT 1 FROM approval_inbox_actions ga JOIN approval_inbox_items gi ON gi.ticket_id = ga.ticket_id
-                  WHERE ga.by_id = ",
+              AND NOT EXISTS (SELECT 1 FROM approval_inbox_actions ga
+                  WHERE ga.ticket_id = i.ticket_id AND ga.action = 'approved' AND ga.by_id = ",
             $person,
-            " AND ga.action = 'approved' AND (gi.ticket_id = i.ticket_id OR (gi.kind = i.kind AND gi.group_id = i.group_id
-                      AND gi.state IN ('pending', 'approved') AND gi.lapsed_at IS NULL))))"
+            ")
+              AND NOT EXISTS (SELECT 1 FROM approval_inbox_items gi JOIN approval_inbox_actions ga ON ga.ticket_id = gi.ticket_id
+                  WHERE gi.kind = i.kind AND gi.group_id = i.group_id AND gi.state IN ('pending', 'approved')
+                    AND gi.lapsed_at IS NULL AND ga.action = 'approved' AND ga.by_id = ",
+            $person,
+            "))"
         )
     };
 }
+
+/// The pending tickets that person `$1` can decide: what stands behind `FROM approval_inbox_items i` in
+/// counts. That the person has the role is said twice, for the index on it.
+pub const DECIDABLE: &str = concat!(
+    " WHERE i.required_role IN (SELECT mr.role FROM user_roles mr WHERE mr.user_id = $1) AND ",
+    can_decide!("$1")
+);
 
 /// A ticket as lists and pages show it.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::DECIDABLE;
+use crate::approvals::DECIDABLE;
 use crate::db::{Db, DbError, Query};
 use crate::ids::UserId;
 use crate::web::Badges;
@@ -35,7 +35,7 @@ pub async fn count(
               WHERE d.user_id = $1 AND d.can_deploy AND d.revoked_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > $2)
                 AND p.owner_id <> $1 AND (p.regional_owner_id IS NULL OR p.regional_owner_id <> $1))
            END AS ready_pairs,
-           CASE WHEN $4 THEN (SELECT COUNT(*) FROM user_roles r JOIN approval_inbox_items i",
+           CASE WHEN $4 THEN (SELECT COUNT(*) FROM approval_inbox_items i",
     )
     .push(DECIDABLE)
     .push(") ELSE 0 END AS tickets")

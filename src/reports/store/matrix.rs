@@ -3,30 +3,18 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
+use super::choices::{Choice, REGIONS_AND_PROJECTS};
 use crate::db::{Db, DbError, Query, json_list};
 use crate::ids::{ModelId, ProjectId, RegionId, RequestId, VersionId};
 use crate::reports::matrix::MatrixFilter;
 use crate::reports::rules::AsOf;
 use crate::web::paging::like_pattern;
 
-/// A region or a project, for columns and filters.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct Choice {
-    pub kind: String,
-    pub id: i64,
-    pub name: String,
-    pub note: String,
-    pub flag: bool,
-}
-
 /// Regions and projects by code and name, and how many models the filter matches on the day.
 pub async fn choices(db: &Db, as_of: AsOf, filter: &MatrixFilter) -> Result<(Vec<Choice>, i64), DbError> {
-    let query = Query::new(
-        "SELECT 'region' AS kind, region_id AS id, code AS name, name AS note, requires_regional_approval AS flag FROM regions
-         UNION ALL SELECT 'project', project_id, name, '', FALSE FROM projects
-         UNION ALL SELECT 'total', COUNT(*), '', '', FALSE FROM models m WHERE m.created_at < $1",
-    )
-    .bind(as_of.end);
+    let query = Query::new(REGIONS_AND_PROJECTS)
+        .push(" UNION ALL SELECT 'total', COUNT(*), '', '', FALSE FROM models m WHERE m.created_at < $1")
+        .bind(as_of.end);
     let mut rows: Vec<Choice> = matching(query, filter).push(" ORDER BY 1, 3").all(db).await?;
     let total = rows.pop_if(|row| row.kind == "total").map_or(0, |row| row.id);
     Ok((rows, total))

@@ -33,10 +33,14 @@ pub async fn find(db: &Db, user: UserId, now: DateTime<Utc>, wanted: &Wanted<'_>
     .push(RELATED_MODELS)
     .push(
         ") ORDER BY v.version_id DESC LIMIT 8) AS found_versions
-         UNION ALL SELECT * FROM (SELECT 'Ticket', 'CS-' || i.ticket_id || ' ' || i.subject, i.ticket_id, i.ticket_id
+         UNION ALL SELECT * FROM (SELECT 'Ticket', 'CS-' || (1000 + i.ticket_id) || ' ' || i.subject, i.ticket_id, i.ticket_id
             FROM approval_inbox_items i
-            WHERE LOWER('CS-' || i.ticket_id || ' ' || i.subject) LIKE $3 ESCAPE '\\' AND ($6 OR i.requested_by_id = $1)
-            ORDER BY i.ticket_id DESC LIMIT 8) AS found_tickets
+            WHERE LOWER('CS-' || (1000 + i.ticket_id) || ' ' || i.subject) LIKE $3 ESCAPE '\\' AND ($6 OR i.requested_by_id = $1
+                OR i.assigned_to_id = $1 OR i.model_id IN ",
+    )
+    .push(RELATED_MODELS)
+    .push(
+        ") ORDER BY i.ticket_id DESC LIMIT 8) AS found_tickets
          UNION ALL SELECT * FROM (SELECT 'Person', u.name, u.user_id, u.user_id FROM users u
             WHERE NOT u.disabled AND (LOWER(u.name) LIKE $3 ESCAPE '\\' OR LOWER(u.email) LIKE $3 ESCAPE '\\')
             ORDER BY u.name LIMIT 8) AS found_people",
