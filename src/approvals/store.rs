@@ -12,7 +12,8 @@ use crate::words::RiskTier;
 mod view;
 
 pub use view::{
-    Candidate, Choices, Counts, DECIDABLE, Past, Subject, TicketView, candidates, choices, counts, history, list, subjects, view,
+    Candidate, Choices, Counts, DECIDABLE, Past, Subject, TicketView, candidates, choices, counts, history, list,
+    subjects, view,
 };
 
 /// A ticket as a decision needs it.

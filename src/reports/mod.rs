@@ -35,9 +35,9 @@ pub use overrides::{OverrideRow, Overrides, OverridesFilter, Totals, overrides};
 pub use search::{Found, search};
 pub use store::matrix::Cell;
 
-pub use store::dashboard::{Due, StateCount};
 use store::choices::Choice;
 use store::dashboard::Sight;
+pub use store::dashboard::{Due, StateCount};
 
 /// The JSON routes of this area.
 pub fn api() -> OpenApiRouter<App> {

@@ -13,6 +13,7 @@ mod client;
 mod harness;
 
 mod approvals;
+mod audit;
 mod cli;
 mod concurrency;
 mod crash;
@@ -21,5 +22,7 @@ mod house;
 mod identity;
 mod inventory;
 mod readiness;
+mod readiness_property;
+mod reports;
 mod tasks;
 mod validation;
