@@ -1,0 +1,18 @@
+//! The product in a real browser: Chromium, driven by chromedriver, against the real binary.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod chrome;
+mod pages;
+#[path = "../support/server.rs"]
+mod server;
+
+#[allow(dead_code)]
+#[path = "../it/builder.rs"]
+mod builder;
+#[allow(dead_code)]
+#[path = "../it/client.rs"]
+mod client;
+#[allow(dead_code)]
+#[path = "../it/harness.rs"]
+mod harness;
