@@ -128,6 +128,7 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 
 -- Inventory -------------------------------------------------------------------------------------
 
+-- `imported_row` is what the last import brought, so that the next tells its changes from people's.
 CREATE TABLE models (
     model_id      INTEGER PRIMARY KEY AUTOINCREMENT,
     name          TEXT NOT NULL UNIQUE,
@@ -138,6 +139,7 @@ CREATE TABLE models (
     risk_tier     TEXT NOT NULL,
     status        TEXT NOT NULL,
     external_key  TEXT UNIQUE,
+    imported_row  TEXT,
     created_at    DATETIME NOT NULL,
     revision      BIGINT NOT NULL DEFAULT 1
 );

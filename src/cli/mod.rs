@@ -18,6 +18,7 @@ mod audit;
 mod backup;
 mod demo;
 mod healthcheck;
+mod import;
 mod migrate;
 mod openapi;
 mod serve;
@@ -49,6 +50,9 @@ enum Command {
     Demo(demo::Args),
     /// Bring the database's tables to this version.
     Migrate(migrate::Args),
+    /// Bring an inventory in from a file.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Manage people.
     #[command(subcommand)]
     User(user::Command),
@@ -88,6 +92,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,
+            Command::Import(command) => import::run(command).await,
             Command::User(command) => user::run(command).await,
             Command::Token(command) => token::run(command).await,
             Command::Backup(args) => backup::make(args).await,

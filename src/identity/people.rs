@@ -228,6 +228,23 @@ pub async fn add_user(app: &App, actor: &Actor, new: NewUser) -> Result<PersonVi
     Ok(person)
 }
 
+/// Adds those of these people, by address and name, who are not known yet: members without a password. Answers how many
+/// there were. The act is authorised by the area that needs them.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn add_missing(act: &mut Act, people: &[(String, String)]) -> Result<usize> {
+    let added = store::add_missing(&mut act.tx, people, act.now).await?;
+    for (user, email, name) in &added {
+        let after = json!({ "email": email, "name": name, "roles": [Role::Member] });
+        act.record(Record::new("user.added", "user", user).after(after));
+    }
+    if !added.is_empty() {
+        act.tell("people");
+    }
+    Ok(added.len())
+}
+
 /// Changes a person's name and address.
 ///
 /// # Errors

@@ -138,12 +138,12 @@ async fn make_planned(act: &mut Act, version: &PlannedVersion) -> Result<Vec<Tas
     Ok(made)
 }
 
-/// Moves a model's open tasks to whoever owns it, or its region, now. The model is locked by the caller.
+/// Moves the open tasks of models to whoever owns them, or their region, now. The models are locked by the caller.
 ///
 /// # Errors
 /// Only failures of the database.
-pub async fn owners_changed(act: &mut Act, model: ModelId) -> Result<()> {
-    for (task, assignee) in store::reassign(&mut act.tx, model).await? {
+pub async fn owners_changed(act: &mut Act, models: &[ModelId]) -> Result<()> {
+    for (task, model, assignee) in store::reassign(&mut act.tx, models).await? {
         act.record(
             Record::new("task.reassigned", "task", task).model(model).after(json!({ "assigned_to_id": assignee })),
         );

@@ -604,17 +604,18 @@ pub async fn open_reviews(tx: &mut Tx, versions: &[VersionId]) -> Result<Vec<(Ov
 }
 
 /// Gives a model's open tasks to whoever owns them now; returns which moved.
-pub async fn reassign(tx: &mut Tx, model: ModelId) -> Result<Vec<(TaskId, UserId)>, DbError> {
+pub async fn reassign(tx: &mut Tx, models: &[ModelId]) -> Result<Vec<(TaskId, ModelId, UserId)>, DbError> {
     Query::new(
         "UPDATE deployment_tasks SET assigned_to_id = now.assignee_id
          FROM (SELECT t.task_id, COALESCE(mr.regional_owner_id, m.owner_id) AS assignee_id
                FROM deployment_tasks t JOIN models m ON m.model_id = t.model_id
                LEFT JOIN model_regions mr ON mr.model_id = t.model_id AND mr.region_id = t.region_id
-               WHERE t.model_id = $1 AND t.status IN ('PENDING', 'ADJUSTED')) now
+               WHERE t.model_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))
+               AND t.status IN ('PENDING', 'ADJUSTED')) now
          WHERE now.task_id = deployment_tasks.task_id AND deployment_tasks.assigned_to_id <> now.assignee_id
-         RETURNING deployment_tasks.task_id, deployment_tasks.assigned_to_id",
+         RETURNING deployment_tasks.task_id, deployment_tasks.model_id, deployment_tasks.assigned_to_id",
     )
-    .bind(model)
+    .bind(json_list(models))
     .all(tx)
     .await
 }

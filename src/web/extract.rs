@@ -265,14 +265,33 @@ impl FromRequest<App> for Upload {
 
     async fn from_request(mut request: Request, app: &App) -> Result<Self, Response> {
         let visitor = request.extract_parts_with_state::<Visitor, App>(app).await?;
-        DefaultBodyLimit::max(app.settings.max_upload_bytes).apply(&mut request);
-        let form = Multipart::from_request(request, app)
-            .await
-            .map_err(|cause| Error::new(&error::UNSUPPORTED_MEDIA, cause.body_text()).into_response())?;
-        let (fields, files) = read_multipart(form).await.map_err(IntoResponse::into_response)?;
+        let MultipartBody { fields, files } =
+            MultipartBody::from_request(request, app).await.map_err(IntoResponse::into_response)?;
         check_csrf(&visitor.actor, fields.get("_csrf").map_or("", String::as_str))
             .map_err(IntoResponse::into_response)?;
         Ok(Self { visitor, fields, files })
+    }
+}
+
+/// A `multipart/form-data` body, at most as large as uploads may be.
+#[derive(Debug)]
+pub struct MultipartBody {
+    /// The text fields.
+    pub fields: BTreeMap<String, String>,
+    /// The files, by field name: file name and bytes.
+    pub files: BTreeMap<String, (String, Bytes)>,
+}
+
+impl FromRequest<App> for MultipartBody {
+    type Rejection = Error;
+
+    async fn from_request(mut request: Request, app: &App) -> Result<Self> {
+        DefaultBodyLimit::max(app.settings.max_upload_bytes).apply(&mut request);
+        let form = Multipart::from_request(request, app)
+            .await
+            .map_err(|cause| Error::new(&error::UNSUPPORTED_MEDIA, cause.body_text()))?;
+        let (fields, files) = read_multipart(form).await?;
+        Ok(Self { fields, files })
     }
 }
 

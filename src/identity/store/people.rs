@@ -141,6 +141,30 @@ pub async fn add(
         .map(|row| row.0)
 }
 
+/// Adds members without a password, but for those whose address is there; answers those that were added.
+pub async fn add_missing(
+    tx: &mut Tx,
+    people: &[(String, String)],
+    now: DateTime<Utc>,
+) -> Result<Vec<(UserId, String, String)>, DbError> {
+    // WHERE TRUE keeps SQLite from reading ON CONFLICT as a join's condition.
+    let added: Vec<(UserId, String, String)> = Query::new(
+        "INSERT INTO users (email, name, created_at) SELECT value ->> 0, value ->> 1, $2 FROM json_each($1) WHERE TRUE
+         ON CONFLICT (email) DO NOTHING RETURNING user_id, email, name",
+    )
+    .bind(json_list(people))
+    .bind(now)
+    .all(&mut *tx)
+    .await?;
+    Query::new(
+        "INSERT INTO user_roles (user_id, role) SELECT CAST(value AS BIGINT), 'MEMBER' FROM json_each($1)",
+    )
+    .bind(json_list(added.iter().map(|one| one.0)))
+    .run(tx)
+    .await?;
+    Ok(added)
+}
+
 pub async fn edit(tx: &mut Tx, user: UserId, email: &str, name: &str) -> Result<u64, DbError> {
     Query::new("UPDATE users SET email = $2, name = $3, revision = revision + 1 WHERE user_id = $1")
         .bind(user)

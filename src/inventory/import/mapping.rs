@@ -12,7 +12,7 @@ use encoding_rs::Encoding;
 use serde::Deserialize;
 
 use super::field::{DateField, Field};
-use super::model::{ModelStatus, RegionDefinition, RiskTier};
+use super::model::{RegionDefinition, STATUSES, TIERS};
 use super::{ImportError, MAX_REGION_CODE_CHARS, one_line};
 
 /// A mapping file, checked.
@@ -166,8 +166,8 @@ impl Mapping {
         for (key, field) in self.model.texts() {
             field.check(&key)?;
         }
-        self.model.risk_tier.check_results("model.risk_tier", &RiskTier::NAMES.map(|(name, _)| name))?;
-        self.model.status.check_results("model.status", &ModelStatus::NAMES.map(|(name, _)| name))?;
+        self.model.risk_tier.check_results("model.risk_tier", &TIERS.map(|(name, _)| name))?;
+        self.model.status.check_results("model.status", &STATUSES.map(|(name, _)| name))?;
         if self.model.region_separator.is_empty() {
             return Err(ImportError::mapping("model.region_separator", "it is empty; \";\" is usual."));
         }

@@ -1,20 +1,29 @@
-//! Bringing an inventory in from a CSV file: the half that only thinks.
+//! Bringing an inventory in from a CSV file.
 //!
 //! Bytes and a [`Mapping`] go in, an [`ImportPlan`] comes out: the models, people, projects and regions that the file
-//! describes, and an error with line and column for each row that does not say enough. The command line, the API and
-//! the page all show this plan; applying it to the database is done elsewhere. Nothing here reads a file, a clock or a
+//! describes, and an error with line and column for each row that does not say enough. Planning reads no clock and no
 //! database, and the same bytes with the same mapping always give the same plan, which is what makes an import
-//! re-runnable: `external_key` finds the model of the run before.
+//! re-runnable: `external_key` finds the model of the run before. [`import_inventory`] applies a plan, or tells what it
+//! would change; the command line, the API and the page all call it.
 //!
 //! `docs/import.md` describes the mapping file for the people who write one.
 
+mod api;
+mod apply;
 mod bind;
+mod check;
 mod distinct;
 mod field;
+mod kept;
 mod mapping;
+mod merge;
 mod model;
+mod pages;
 mod plan;
 mod reader;
+mod report;
+pub mod shipped;
+mod store;
 mod table;
 mod template;
 #[cfg(test)]
@@ -22,12 +31,19 @@ mod tests;
 
 use std::fmt;
 
+use crate::error::Error;
+
+pub use api::api;
+pub use apply::{import_file, import_inventory};
 pub use mapping::Mapping;
 pub use model::{
-    ImportPlan, ImportedModel, ImportedPerson, ImportedProject, ImportedRegion, LabelledNote, ModelStatus, RiskTier,
-    RowError, Rule,
+    ImportPlan, ImportedModel, ImportedPerson, ImportedProject, ImportedRegion, LabelledNote, RowError, Rule,
 };
+pub use pages::pages;
 pub use plan::plan;
+pub use report::{ChangedModel, CreatedModel, ImportReport};
+#[cfg(test)]
+use crate::words::{ModelStatus, RiskTier};
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -83,6 +99,16 @@ impl fmt::Display for ImportError {
 }
 
 impl std::error::Error for ImportError {}
+
+impl From<ImportError> for Error {
+    fn from(error: ImportError) -> Self {
+        let field = match error {
+            ImportError::MappingSyntax(_) | ImportError::Mapping { .. } | ImportError::Column { .. } => "mapping",
+            ImportError::File(_) => "file",
+        };
+        Self::field(field, error.to_string())
+    }
+}
 
 /// One line of text: every run of white space, line breaks and no-break spaces included, becomes one space.
 fn one_line(text: &str) -> String {

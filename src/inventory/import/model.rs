@@ -3,14 +3,18 @@
 use std::fmt;
 
 use chrono::NaiveDate;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::words::{ModelStatus, RiskTier};
 
 /// Everything a file would bring in, and everything in it that could not be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ImportPlan {
     /// The name of this inventory, from the mapping. All external keys begin with it.
     pub source: String,
+    /// The SHA-256 of the file.
+    pub file_digest: String,
     /// The encoding that the file was read in, by its standard name.
     pub detected_encoding: String,
     /// How many rows the file has below its header, wholly blank ones not counted.
@@ -112,50 +116,23 @@ pub struct ImportedPerson {
     pub name: String,
 }
 
-/// How much harm a model can do. The first is the highest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-pub enum RiskTier {
-    /// The highest.
-    #[serde(rename = "TIER_1")]
-    Tier1,
-    /// Between.
-    #[serde(rename = "TIER_2")]
-    Tier2,
-    /// The lowest.
-    #[serde(rename = "TIER_3")]
-    Tier3,
-}
+/// The tiers by the words that files use, whatever their case.
+pub(super) const TIERS: [(&str, RiskTier); 3] = [
+    (RiskTier::Tier1.as_str(), RiskTier::Tier1),
+    (RiskTier::Tier2.as_str(), RiskTier::Tier2),
+    (RiskTier::Tier3.as_str(), RiskTier::Tier3),
+];
 
-impl RiskTier {
-    pub(super) const NAMES: [(&str, Self); 3] =
-        [("TIER_1", Self::Tier1), ("TIER_2", Self::Tier2), ("TIER_3", Self::Tier3)];
-}
-
-/// Where a model is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ModelStatus {
-    /// Not used yet.
-    InDevelopment,
-    /// In use.
-    Active,
-    /// In use, to be taken out of it.
-    PendingDecommission,
-    /// No longer used.
-    Retired,
-}
-
-impl ModelStatus {
-    pub(super) const NAMES: [(&str, Self); 4] = [
-        ("IN_DEVELOPMENT", Self::InDevelopment),
-        ("ACTIVE", Self::Active),
-        ("PENDING_DECOMMISSION", Self::PendingDecommission),
-        ("RETIRED", Self::Retired),
-    ];
-}
+/// The states by the words that files use, whatever their case.
+pub(super) const STATUSES: [(&str, ModelStatus); 4] = [
+    (ModelStatus::InDevelopment.as_str(), ModelStatus::InDevelopment),
+    (ModelStatus::Active.as_str(), ModelStatus::Active),
+    (ModelStatus::PendingDecommission.as_str(), ModelStatus::PendingDecommission),
+    (ModelStatus::Retired.as_str(), ModelStatus::Retired),
+];
 
 /// What is wrong with one cell, or with one whole row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RowError {
     /// The line of the file that the row starts on, from 1. The cell may be further down if cells before it have
     /// several lines.
@@ -186,7 +163,7 @@ impl fmt::Display for RowError {
 }
 
 /// The rules that a row can break. The names are stable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// The row has more or fewer cells than the header, or a quote that is never closed.
@@ -205,4 +182,12 @@ pub enum Rule {
     Email,
     /// Another row has the same key.
     RepeatedKey,
+    /// A model that this inventory does not bring in bears the name already.
+    NameTaken,
+    /// There is no such region, and the mapping does not say how to make it.
+    UnknownRegion,
+    /// The person's account is disabled.
+    DisabledPerson,
+    /// The project stands in the file under another team too.
+    ProjectTeam,
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use sha2::{Digest as _, Sha256};
+
 use super::bind::Bound;
 use super::field::BoundField;
 use super::mapping::{Mapping, OnRepeat};
@@ -17,6 +19,7 @@ pub fn plan(bytes: &[u8], mapping: &Mapping) -> Result<ImportPlan, ImportError> 
     let bound = Bound::new(mapping, &header)?;
     let mut plan = ImportPlan {
         source: mapping.source().to_owned(),
+        file_digest: hex::encode(Sha256::digest(bytes)),
         detected_encoding: encoding.to_owned(),
         rows: rows.len() + errors.len(),
         models: Vec::with_capacity(rows.len()),

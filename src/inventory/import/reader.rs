@@ -4,9 +4,10 @@ use chrono::NaiveDate;
 
 use super::bind::{Bound, Person};
 use super::field::{BoundDate, BoundField, OnDateError, is_blank};
-use super::model::{ImportedModel, ImportedPerson, LabelledNote, ModelStatus, RiskTier, RowError, Rule};
+use super::model::{ImportedModel, ImportedPerson, LabelledNote, RowError, Rule, STATUSES, TIERS};
 use super::table::Row;
 use super::{MAX_NAME_CHARS, MAX_REGION_CODE_CHARS, one_line, shortened};
+use crate::words::{ModelStatus, RiskTier};
 
 /// The longest e-mail address, in characters.
 const MAX_EMAIL_CHARS: usize = 254;
@@ -45,8 +46,8 @@ pub(super) fn read_model(
         developer: developer.as_ref().map(|person| person.email.clone()),
         team: reader.short_text(&bound.team, "team"),
         project: reader.short_text(&bound.project, "project"),
-        risk_tier: reader.one_of(&bound.risk_tier, "risk tier", RiskTier::NAMES).unwrap_or(RiskTier::Tier1),
-        status: reader.one_of(&bound.status, "status", ModelStatus::NAMES).unwrap_or(ModelStatus::InDevelopment),
+        risk_tier: reader.one_of(&bound.risk_tier, "risk tier", TIERS).unwrap_or(RiskTier::Tier1),
+        status: reader.one_of(&bound.status, "status", STATUSES).unwrap_or(ModelStatus::InDevelopment),
         regions: reader.regions(),
         initiated_on: reader.date(bound.initiated_on.as_ref()),
         planned_production_date: reader.date(bound.planned_production_date.as_ref()),

@@ -192,7 +192,7 @@ pub async fn update(app: &App, actor: &Actor, model: ModelId, seen: Revision, bo
     store::set_regions(&mut act.tx, model, &after.regions).await?;
     let regions_changed = after.regions != before.regions;
     if regions_changed || after.owner_id != before.owner_id {
-        tasks::owners_changed(&mut act, model).await?;
+        tasks::owners_changed(&mut act, &[model]).await?;
         readiness::refresh(&mut act, &[model]).await?;
     } else if after.risk_tier != before.risk_tier {
         readiness::refresh(&mut act, &[model]).await?;
