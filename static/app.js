@@ -51,7 +51,9 @@ function morph(old, fresh, reset = false) {
         if (was.type === "checkbox") was.checked = false;
         return true;
       },
-      beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS" && !reset),
+      // A section that was closed because it was empty opens when it no longer is.
+      beforeAttributeUpdated: (name, node, kind) =>
+        !(name === "open" && node.tagName === "DETAILS" && !reset) || (kind === "update" && node.matches(":has(> .empty)")),
     },
   });
 }
@@ -168,15 +170,21 @@ function connect(missed) {
   };
 }
 
+function disconnect() {
+  live.stream?.close();
+  live.stream = null;
+}
+
 let sleepTimer;
 document.addEventListener("visibilitychange", () => {
   clearTimeout(sleepTimer);
   if (!document.hidden) return connect(true);
-  sleepTimer = setTimeout(() => {
-    live.stream?.close();
-    live.stream = null;
-  }, 30000);
+  sleepTimer = setTimeout(disconnect, 30000);
 });
+
+// A page that was left is kept for "back", with its stream; six of them would use up all connections.
+window.addEventListener("pagehide", disconnect);
+window.addEventListener("pageshow", (event) => event.persisted && connect(true));
 
 // ---- Small things ----------------------------------------------------------------------------
 

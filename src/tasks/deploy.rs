@@ -349,4 +349,11 @@ impl DeployModal {
     pub fn selectable(&self) -> usize {
         self.regions.iter().filter(|region| region.selectable).count()
     }
+
+    /// Today, if it is the same day in all target regions.
+    #[must_use]
+    pub fn one_today(&self) -> Option<NaiveDate> {
+        let today = self.regions.first()?.today;
+        self.regions.iter().all(|region| region.today == today).then_some(today)
+    }
 }

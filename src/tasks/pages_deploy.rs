@@ -94,9 +94,10 @@ async fn render(
     error: Option<Error>,
 ) -> Result<Html<String>> {
     let modal = deploy_modal(app, &visitor.actor, version).await?;
-    if typed.date.is_empty() {
-        // A date that is not in the future in any of the regions.
-        let today = modal.regions.iter().map(|region| region.today).min().unwrap_or_else(|| app.now().date_naive());
+    // While the regions' days differ, no one date is right in all of them: left empty, each has its own.
+    if typed.date.is_empty()
+        && let Some(today) = modal.one_today()
+    {
         typed.date = today.to_string();
     }
     let title = format!("Deploy {} {}", modal.model_name, modal.version_number);

@@ -29,7 +29,9 @@ impl Chromedriver {
             .spawn()
             .expect("chromedriver starts; `make tools` installs it");
         let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines().map_while(Result::ok);
-        let port = lines.find_map(|line| line.split("successfully on port ").nth(1).map(|rest| rest.trim_end_matches('.').to_owned()));
+        let port = lines.find_map(|line| {
+            line.split("successfully on port ").nth(1).map(|rest| rest.trim_end_matches('.').to_owned())
+        });
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address: format!("http://127.0.0.1:{}", port.expect("chromedriver names its port")) }
     }
@@ -66,8 +68,16 @@ impl Browser {
         let mut wanted = DesiredCapabilities::chrome();
         let user_data = format!("--user-data-dir={}", profile.path().display());
         let common = [
-            "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--remote-debugging-pipe",
             "--window-size=1280,1000",
         ];
         for argument in common.into_iter().chain([user_data.as_str()]) {
@@ -80,15 +90,16 @@ impl Browser {
             let prefs = json!({ "profile.managed_default_content_settings.javascript": 2 });
             wanted.add_experimental_option("prefs", prefs).unwrap();
         }
-        let driver = WebDriver::new(&chromedriver.address, wanted)
-            .await
-            .expect("Chromium starts; `make tools` installs it");
+        let driver =
+            WebDriver::new(&chromedriver.address, wanted).await.expect("Chromium starts; `make tools` installs it");
         Self { driver, server: server.to_owned(), name: name.to_owned(), _profile: profile }
     }
 
     /// Goes to an address of the product.
     pub async fn goto(&self, path: &str) {
+        let s = Instant::now();
         self.driver.goto(format!("{}{path}", self.server)).await.unwrap();
+        eprintln!("{:?} goto {path}", s.elapsed());
     }
 
     /// The path and query of the page.
@@ -119,7 +130,10 @@ impl Browser {
 
     /// Waits until nothing that is shown is selected by `css`.
     pub async fn wait_gone(&self, css: &str) {
-        self.until(&format!("no “{css}”"), async || self.shown(By::Css(css.to_owned())).await.is_none().then_some(())).await;
+        self.until(&format!("no “{css}”"), async || {
+            self.shown(By::Css(css.to_owned())).await.is_none().then_some(())
+        })
+        .await;
     }
 
     /// Waits until the element's text contains `text`, and says how long that took.
@@ -170,11 +184,34 @@ impl Browser {
         field.send_keys(value).await.unwrap();
     }
 
+    /// Ticks, or unticks, the box whose label starts with this text.
+    pub async fn tick(&self, label: &str) {
+        let box_of = format!("//label[starts-with(normalize-space(.), '{label}')]/input[@type='checkbox']");
+        self.until(&format!("a box “{label}”"), async || {
+            self.shown(By::XPath(box_of.clone())).await?.click().await.ok()
+        })
+        .await;
+    }
+
+    /// Ticks a box, unless it is ticked.
+    pub async fn set_ticked(&self, css: &str) {
+        let element = self.wait_for(css).await;
+        if !element.is_selected().await.unwrap() {
+            element.click().await.unwrap();
+        }
+    }
+
     /// Chooses the option with this text.
     pub async fn choose(&self, css: &str, option: &str) {
         let select = self.wait_for(css).await;
         let xpath = format!(".//option[normalize-space(.)='{option}']");
-        select.find(By::XPath(xpath)).await.unwrap_or_else(|_| panic!("{css} has no option “{option}”")).click().await.unwrap();
+        select
+            .find(By::XPath(xpath))
+            .await
+            .unwrap_or_else(|_| panic!("{css} has no option “{option}”"))
+            .click()
+            .await
+            .unwrap();
     }
 
     /// The text of what `css` selects.
@@ -205,6 +242,7 @@ impl Browser {
         let started = Instant::now();
         loop {
             if let Some(found) = look().await {
+                eprintln!("{:?} {what}", started.elapsed());
                 return found;
             }
             if started.elapsed() > PATIENCE {
@@ -214,7 +252,12 @@ impl Browser {
                     Some(body) => body.text().await.unwrap_or_default(),
                     None => String::new(),
                 };
-                panic!("{} waited in vain for {what} on {}; see {}\n{text}", self.name, self.path().await, picture.display());
+                panic!(
+                    "{} waited in vain for {what} on {}; see {}\n{text}",
+                    self.name,
+                    self.path().await,
+                    picture.display()
+                );
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod chrome;
+mod journey;
 mod pages;
 #[path = "../support/server.rs"]
 mod server;
@@ -10,6 +11,9 @@ mod server;
 #[allow(dead_code)]
 #[path = "../it/builder.rs"]
 mod builder;
+#[allow(dead_code)]
+#[path = "../it/checks.rs"]
+mod checks;
 #[allow(dead_code)]
 #[path = "../it/client.rs"]
 mod client;

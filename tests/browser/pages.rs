@@ -23,11 +23,20 @@ async fn scene() -> Scene {
     t.at_machine_time();
     let uk = t.region("UK").requires_approval().await;
     let us = t.region("US").await;
-    let ada = t.person("Ada").role(Role::Admin).role(Role::GlobalApprover).role(Role::Compliance).approver_of([&uk]).await;
+    let ada =
+        t.person("Ada").role(Role::Admin).role(Role::GlobalApprover).role(Role::Compliance).approver_of([&uk]).await;
     let anna = t.person("Anna").await;
     let model = t.model("PD Mortgage").owned_by(&ada).developed_by(&anna).in_regions([&uk, &us]).await;
     let ready = model.version("1.0").regional([&uk, &us]).approved().await;
-    let due = t.model("LGD Cards").owned_by(&ada).in_regions([&uk, &us]).await.version("1.0").regional([&uk, &us]).approved().await;
+    let due = t
+        .model("LGD Cards")
+        .owned_by(&ada)
+        .in_regions([&uk, &us])
+        .await
+        .version("1.0")
+        .regional([&uk, &us])
+        .approved()
+        .await;
     let tasks = due.scheduled_in(&[&uk, &us], &t.today().to_string()).await;
     let open = t.model("Fraud").owned_by(&ada).in_regions([&us]).await.version("1.0").in_validation().await;
     let addresses = vec![
@@ -93,7 +102,8 @@ async fn violations(browser: &Browser, page: &str) -> Vec<String> {
     let answer = browser.driver.execute_async(run, vec![]).await.unwrap().json().clone();
     let Value::Array(violations) = answer else { panic!("axe did not run on {page}: {answer}") };
     let sentence = |one: &Value| {
-        let nodes: Vec<_> = one["nodes"].as_array().unwrap().iter().take(3).map(|node| node["html"].to_string()).collect();
+        let nodes: Vec<_> =
+            one["nodes"].as_array().unwrap().iter().take(3).map(|node| node["html"].to_string()).collect();
         format!("{page}: {} ({}): {}", one["id"], one["help"], nodes.join(" "))
     };
     violations.iter().map(sentence).collect()
@@ -130,7 +140,9 @@ async fn everything_that_matters_works_without_javascript() {
     let scene = scene().await;
     let server = Server::start(&scene.t.folder(), None, &[]);
     let chromedriver = Chromedriver::start();
-    let browser = Browser::open(&chromedriver, &server.address, "plain", Kind { without_javascript: true, ..Kind::default() }).await;
+    let browser =
+        Browser::open(&chromedriver, &server.address, "plain", Kind { without_javascript: true, ..Kind::default() })
+            .await;
     browser.resume(&scene.ada.session).await;
     for address in &scene.addresses {
         browser.goto(address).await;
