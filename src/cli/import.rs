@@ -60,8 +60,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
     progress.enable_steady_tick(Duration::from_millis(100));
     let plan = import::plan(&bytes, &mapping)?;
     progress.set_message(format!("Writing {} rows", plan.rows));
-    let outcome =
-        import::import_inventory(&app, &Actor::console(), plan, !args.dry_run, args.skip_bad_rows).await;
+    let outcome = import::import_inventory(&app, &Actor::console(), plan, !args.dry_run, args.skip_bad_rows).await;
     progress.finish_and_clear();
     app.db.close().await;
     match outcome {

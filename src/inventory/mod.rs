@@ -19,10 +19,20 @@ pub mod versions;
 
 /// The JSON routes of this area.
 pub fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(regions::api()).merge(projects::api()).merge(models::api()).merge(versions::api()).merge(import::api())
+    OpenApiRouter::new()
+        .merge(regions::api())
+        .merge(projects::api())
+        .merge(models::api())
+        .merge(versions::api())
+        .merge(import::api())
 }
 
 /// The pages of this area.
 pub fn pages() -> Router<App> {
-    Router::new().merge(regions::pages()).merge(projects::pages()).merge(models::pages()).merge(versions::pages()).merge(import::pages())
+    Router::new()
+        .merge(regions::pages())
+        .merge(projects::pages())
+        .merge(models::pages())
+        .merge(versions::pages())
+        .merge(import::pages())
 }

@@ -322,6 +322,34 @@ fn a_backup_is_made_while_the_server_runs_and_brings_everything_back() {
     assert!(desk.run("audit verify --data elsewhere").done().starts_with("5 entries"));
 }
 
+#[test]
+fn an_inventory_is_previewed_imported_and_imported_again() {
+    let desk = Desk::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (file, mapping) = (
+        root.join("tests/data/federal-ai-use-cases-2024.csv"),
+        root.join("docs/mappings/federal-ai-use-cases-2024.toml"),
+    );
+    let import = |rest: &str| desk.run(&format!("import inventory {} {rest}", file.display()));
+    let by_file = format!("--mapping {}", mapping.display());
+    let preview = import(&format!("{by_file} --dry-run")).done();
+    assert!(preview.contains("2133 rows") && preview.contains("windows-1252"), "{preview}");
+    assert!(preview.contains("nothing was changed): 2,133 models added, 0 changed"), "{preview}");
+    assert!(import(&by_file).done().contains("Imported: 2,133 models added, 0 changed"));
+    let again = import("--mapping federal-ai-use-cases-2024").done();
+    assert!(again.contains("Imported: 0 models added, 0 changed, 2,133 as before, 0 rows left out"), "{again}");
+    std::fs::write(
+        desk.path("bad.toml"),
+        std::fs::read_to_string(&mapping).unwrap().replace("\"Planned\"", "\"Plan\""),
+    )
+    .unwrap();
+    let bad = import("--mapping bad.toml");
+    assert!(bad.refused().contains("rows cannot be imported, so nothing was"));
+    let first = bad.text().lines().next().unwrap_or_default().to_owned();
+    assert!(first.starts_with("line ") && first.contains("column 10 \"Stage of Development\": \"Planned\""), "{first}");
+    assert!(import("--mapping none.toml").refused().contains("none.toml"));
+}
+
 fn overwrite(file: &Path) {
     let mut bytes = std::fs::read(file).unwrap();
     let middle = bytes.len() / 2;

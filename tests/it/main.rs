@@ -14,12 +14,14 @@ mod harness;
 
 mod approvals;
 mod audit;
+mod checks;
 mod cli;
 mod concurrency;
 mod crash;
 mod documents;
 mod house;
 mod identity;
+mod import;
 mod inventory;
 mod readiness;
 mod readiness_property;

@@ -156,12 +156,10 @@ pub async fn add_missing(
     .bind(now)
     .all(&mut *tx)
     .await?;
-    Query::new(
-        "INSERT INTO user_roles (user_id, role) SELECT CAST(value AS BIGINT), 'MEMBER' FROM json_each($1)",
-    )
-    .bind(json_list(added.iter().map(|one| one.0)))
-    .run(tx)
-    .await?;
+    Query::new("INSERT INTO user_roles (user_id, role) SELECT CAST(value AS BIGINT), 'MEMBER' FROM json_each($1)")
+        .bind(json_list(added.iter().map(|one| one.0)))
+        .run(tx)
+        .await?;
     Ok(added)
 }
 

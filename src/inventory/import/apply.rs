@@ -67,7 +67,8 @@ pub async fn import_inventory(
 fn refuse(plan: &ImportPlan, skip_bad_rows: bool) -> Result<()> {
     let Some(first) = plan.errors.first().filter(|_| !skip_bad_rows) else { return Ok(()) };
     let lines: BTreeSet<u64> = plan.errors.iter().map(|error| error.line).collect();
-    let detail = format!("{} of {} rows cannot be imported, so nothing was; the first is {first}", lines.len(), plan.rows);
+    let detail =
+        format!("{} of {} rows cannot be imported, so nothing was; the first is {first}", lines.len(), plan.rows);
     let errors: Vec<&RowError> = plan.errors.iter().take(MOST_ERRORS).collect();
     Err(Error::new(&error::IMPORT_REFUSED, detail).fact("errors", errors).fact("total", plan.errors.len()))
 }
@@ -268,7 +269,10 @@ async fn write(act: &mut Act, rows: &[Row]) -> Result<()> {
 /// Names and keys were free when they were looked up; a model was added or renamed since.
 fn raced(cause: DbError) -> Error {
     if is_duplicate(&cause) {
-        let error = Error::new(&error::CONFLICT, "Somebody changed the inventory while it was being imported; nothing was imported.");
+        let error = Error::new(
+            &error::CONFLICT,
+            "Somebody changed the inventory while it was being imported; nothing was imported.",
+        );
         error.hint("Import the file again.")
     } else {
         cause.into()

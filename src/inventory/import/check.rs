@@ -98,12 +98,5 @@ fn clashing(rows: &[Row], holders: &HashMap<String, ModelId>) -> BTreeSet<u64> {
 }
 
 fn error(row: &Row, value: &str, rule: Rule, hint: String) -> RowError {
-    RowError {
-        line: row.model.line,
-        column_index: None,
-        column: None,
-        value: super::shortened(value, 80),
-        rule,
-        hint,
-    }
+    RowError { line: row.model.line, column_index: None, column: None, value: super::shortened(value, 80), rule, hint }
 }

@@ -75,10 +75,7 @@ pub fn notes(model: &ImportedModel) -> Vec<LabelledNote> {
 }
 
 /// Those fields and notes of a model that differ, before and after, for the ledger and the preview.
-pub fn difference(
-    before: (&Particulars, &[LabelledNote]),
-    after: (&Particulars, &[LabelledNote]),
-) -> (Value, Value) {
+pub fn difference(before: (&Particulars, &[LabelledNote]), after: (&Particulars, &[LabelledNote])) -> (Value, Value) {
     let (mut before, mut after) = (facts(before.0, before.1), facts(after.0, after.1));
     let same: Vec<String> =
         before.iter().filter(|(name, value)| after.get(*name) == Some(*value)).map(|(name, _)| name.clone()).collect();

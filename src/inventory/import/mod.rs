@@ -33,6 +33,8 @@ use std::fmt;
 
 use crate::error::Error;
 
+#[cfg(test)]
+use crate::words::{ModelStatus, RiskTier};
 pub use api::api;
 pub use apply::{import_file, import_inventory};
 pub use mapping::Mapping;
@@ -42,8 +44,6 @@ pub use model::{
 pub use pages::pages;
 pub use plan::plan;
 pub use report::{ChangedModel, CreatedModel, ImportReport};
-#[cfg(test)]
-use crate::words::{ModelStatus, RiskTier};
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;

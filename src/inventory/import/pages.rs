@@ -65,11 +65,7 @@ async fn preview(State(app): State<App>, upload: Upload) -> Result<Response> {
 }
 
 /// Keeps what was uploaded and tries it out: the name and digest of the file, the digest of the mapping, the report.
-async fn read(
-    app: &App,
-    visitor: &Visitor,
-    mut form: MultipartBody,
-) -> Result<(String, String, String, ImportReport)> {
+async fn read(app: &App, visitor: &Visitor, mut form: MultipartBody) -> Result<(String, String, String, ImportReport)> {
     let (name, file) = form.files.remove("file").unwrap_or_default();
     if file.is_empty() {
         return Err(Error::field("file", "Choose a CSV file that is not empty."));
@@ -102,7 +98,8 @@ async fn confirm(State(app): State<App>, form: Form<Confirmation>) -> Result<Res
 async fn apply(app: &App, visitor: &Visitor, fields: &Confirmation) -> Result<ImportReport> {
     visitor.actor.may(app, Action::InventoryImport, &[])?;
     let (file, mapping) = (kept::open(app, &fields.file).await?, kept::open(app, &fields.mapping).await?);
-    let mapping = String::from_utf8(mapping.into()).map_err(|_| Error::field("mapping", "The mapping is not UTF-8."))?;
+    let mapping =
+        String::from_utf8(mapping.into()).map_err(|_| Error::field("mapping", "The mapping is not UTF-8."))?;
     let report = super::import_file(app, &visitor.actor, file, mapping, true, fields.skip_bad_rows).await?;
     kept::remove(app, &fields.file).await;
     kept::remove(app, &fields.mapping).await;

@@ -70,12 +70,11 @@ pub async fn models(tx: &mut Tx, keys: &[&str]) -> Result<HashMap<String, Stored
 async fn ids(tx: &mut Tx, keys: &[&str]) -> Result<Vec<ModelId>, DbError> {
     let mut ids = Vec::new();
     for batch in keys.chunks(BATCH) {
-        let rows: Vec<(ModelId,)> = Query::new(
-            "SELECT model_id FROM models WHERE external_key IN (SELECT value ->> 0 FROM json_each($1))",
-        )
-        .bind(texts(batch))
-        .all(&mut *tx)
-        .await?;
+        let rows: Vec<(ModelId,)> =
+            Query::new("SELECT model_id FROM models WHERE external_key IN (SELECT value ->> 0 FROM json_each($1))")
+                .bind(texts(batch))
+                .all(&mut *tx)
+                .await?;
         ids.extend(rows.into_iter().map(|row| row.0));
     }
     ids.sort_unstable();
