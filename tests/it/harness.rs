@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use countersign::app::{App, Clock, Settings, SystemClock};
+use countersign::app::{App, Clock, Settings};
 use countersign::audit::{Act, Who};
 use countersign::db::Db;
 use countersign::identity::policy::{self, Policy};
@@ -142,12 +142,6 @@ impl T {
         self
     }
 
-    /// Sets the clock to the machine's: for a scene that a real server will show.
-    pub fn at_machine_time(&self) -> &Self {
-        *self.0.clock.0.lock().unwrap() = SystemClock.now();
-        self
-    }
-
     /// Lets days pass.
     pub fn advance(&self, days: i64) -> &Self {
         *self.0.clock.0.lock().unwrap() += TimeDelta::days(days);
@@ -214,20 +208,7 @@ fn migrated_file() -> &'static [u8] {
             db.copy_into(&made.join("copy.db")).await.unwrap();
             db.close().await;
         });
-<<<<<<< HEAD
         std::fs::read(folder.path().join("copy.db")).unwrap()
-=======
-        // The last connection writes the log back into the file and removes it, on a thread of its own.
-        let log = folder.path().join("countersign.db-wal");
-        for _ in 0..500 {
-            if !log.exists() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        assert!(!log.exists(), "the database was not closed");
-        std::fs::read(folder.path().join("countersign.db")).unwrap()
->>>>>>> cf1ddac (Test reports, ledger and readiness over HTTP on both databases)
     })
 }
 

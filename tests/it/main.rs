@@ -14,7 +14,6 @@ mod harness;
 
 mod approvals;
 mod audit;
-mod checks;
 mod cli;
 mod concurrency;
 mod crash;
