@@ -9,7 +9,7 @@ run:
 	cargo run -- serve --demo
 
 # Everything. On a fresh machine it installs what is missing (as root), or says what is.
-test: tools lint unit test-api
+test: tools lint unit
 
 # The inner loop: types, lints and the tests that need nothing running.
 check:

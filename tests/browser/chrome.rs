@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use thirtyfour::error::WebDriverErrorInner;
 use thirtyfour::prelude::*;
-use thirtyfour::{ChromiumLikeCapabilities as _, error::WebDriverErrorInner};
 
 /// How long a person would wait.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -5,6 +5,7 @@
 mod chrome;
 mod journey;
 mod pages;
+#[allow(dead_code)]
 #[path = "../support/server.rs"]
 mod server;
 

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use countersign::app::{App, Clock, Settings};
+use countersign::app::{App, Clock, Settings, SystemClock};
 use countersign::audit::{Act, Who};
 use countersign::db::Db;
 use countersign::identity::policy::{self, Policy};
@@ -139,6 +139,12 @@ impl T {
     /// Sets the clock: `t.at("2026-03-31T12:00:00Z")`.
     pub fn at(&self, now: &str) -> &Self {
         *self.0.clock.0.lock().unwrap() = instant(now);
+        self
+    }
+
+    /// Sets the clock to the machine's: for a scene that a real server will show.
+    pub fn at_machine_time(&self) -> &Self {
+        *self.0.clock.0.lock().unwrap() = SystemClock.now();
         self
     }
 
