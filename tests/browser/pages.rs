@@ -39,6 +39,12 @@ async fn scene() -> Scene {
         .await;
     let tasks = due.scheduled_in(&[&uk, &us], &t.today().to_string()).await;
     let open = t.model("Fraud").owned_by(&ada).in_regions([&us]).await.version("1.0").in_validation().await;
+    // Two tickets for Ada to decide.
+    for name in ["Churn", "Collateral"] {
+        let model = t.model(name).owned_by(&anna).in_regions([&uk, &us]).await;
+        let locked = model.version("1.0").regional([&uk, &us]).validated_for([&us]).approved().await;
+        locked.scheduled_in(&[&uk], &t.today().to_string()).await;
+    }
     let addresses = vec![
         "/".to_owned(),
         "/my-deployment-tasks".to_owned(),
@@ -46,6 +52,7 @@ async fn scene() -> Scene {
         format!("/deployment-tasks/{}", tasks[0]),
         format!("/versions/{}/deploy", ready.id),
         "/inbox".to_owned(),
+        "/inbox/1".to_owned(),
         "/validations".to_owned(),
         format!("/validations/{}", open.request.unwrap()),
         "/reports".to_owned(),
@@ -83,6 +90,7 @@ async fn axe_finds_nothing_on_any_page_in_light_or_dark() {
         let browser = Browser::open(&chromedriver, &server.address, "axe", Kind { dark, ..Kind::default() }).await;
         let look = if dark { "dark" } else { "light" };
         browser.goto("/sign-in").await;
+        assert_eq!(browser.script("return matchMedia('(prefers-color-scheme: dark)').matches").await, dark);
         found.extend(violations(&browser, &format!("/sign-in, {look}")).await);
         browser.resume(&scene.ada.session).await;
         for address in &scene.addresses {
@@ -148,7 +156,6 @@ async fn everything_that_matters_works_without_javascript() {
         browser.goto(address).await;
         browser.wait_for("main").await;
     }
-    // A confirmation.
     browser.goto("/my-deployment-tasks").await;
     let before = browser.count("#tasks-table tbody tr").await;
     browser.click("#tasks-table tbody tr:last-child td.act a:first-child").await;
@@ -156,6 +163,12 @@ async fn everything_that_matters_works_without_javascript() {
     browser.press("Confirm deployment").await;
     browser.wait_text(".toasts", "onfirmed").await;
     assert_eq!(browser.count("#tasks-table tbody tr").await, before - 1);
-    // An approval and a rejection would go the same way: by a form.
+    for (verdict, said) in [("Approve", "pproved"), ("Reject", "ejected")] {
+        browser.goto("/inbox").await;
+        browser.click("#tickets tbody th a").await;
+        browser.fill("#comment", "Read and understood").await;
+        browser.press(verdict).await;
+        browser.wait_text(".toasts", said).await;
+    }
     browser.close().await;
 }
