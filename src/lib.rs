@@ -17,10 +17,9 @@ pub mod approvals;
 pub mod artifacts;
 pub mod inventory;
 pub mod readiness;
+pub mod reports;
 pub mod tasks;
 pub mod validation;
-
-pub mod reports;
 
 pub mod backup;
 pub mod cli;
