@@ -181,7 +181,7 @@ both! {
     async fn what_is_kept_of_readiness_is_what_the_facts_give(t: T) {
         let mut world = World::new(&t, 20_260_331).await;
         let mut done = [0; ACTS.len()];
-        for step in 0..45 {
+        for step in 0..60 {
             // The first steps make something to act on.
             let which = if step < 4 { 0 } else { world.dice.roll(ACTS.len()) };
             if world.act(ACTS[which]).await {
