@@ -9,9 +9,9 @@ use super::store::{self, Digests, Locked, Member, Standing};
 use crate::approvals::rules::{Risk, TicketKind, Verdict};
 use crate::approvals::{self, Ask, Ticket};
 use crate::audit::{Act, Record};
+use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::identity::Actor;
-use crate::identity::access::lock_models;
 use crate::ids::{ApprovalId, ModelId, RegionId, UserId, VersionId};
 use crate::words::ValidationState;
 use crate::{readiness, tasks};
@@ -159,7 +159,7 @@ async fn complete_if_approved(act: &mut Act, request: &Locked, members: &[Member
 ///
 /// An approved request goes back to revision; one that waits for approvals asks for them anew, with
 /// new tickets in place of the old. Regional approvals of the version lapse too. Called in the act
-/// that gave the version its artifact, after it did.
+/// that gave the version its artifact, after it did, with the [`models_beside`] it locked.
 ///
 /// # Errors
 /// Only failures of the database.
@@ -170,13 +170,21 @@ pub async fn artifact_changed(act: &mut Act, version: VersionId) -> Result<()> {
     for request in store::requests_on(&mut act.tx, version).await? {
         let members = store::members(&mut act.tx, request.request_id).await?;
         touched.extend(models(&members));
-        lock_models(&mut act.tx, &touched).await?;
         renew_approvals(act, &request, &members, &reason).await?;
     }
     lapse_regional(act, &changed, &reason).await?;
     touched.sort_unstable();
     touched.dedup();
     readiness::refresh(act, &touched).await
+}
+
+/// The models whose approvals another artifact of this version may end: its own, and those that were
+/// ever validated together with it. In the order of their numbers.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn models_beside(tx: &mut Tx, version: VersionId) -> Result<Vec<ModelId>> {
+    Ok(store::models_beside(tx, version).await?)
 }
 
 async fn renew_approvals(act: &mut Act, request: &Locked, members: &[Member], reason: &str) -> Result<()> {

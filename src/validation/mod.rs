@@ -19,7 +19,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use approving::{artifact_changed, ticket_decided};
+pub use approving::{artifact_changed, models_beside, ticket_decided};
 pub use requests::{NewRequest, RequestFilter, RequestList, Step, list, request, show, transition};
 pub use store::{ApprovalView, RequestVersion, RequestView};
 

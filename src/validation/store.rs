@@ -303,6 +303,22 @@ pub async fn requests_on(tx: &mut Tx, version: VersionId) -> Result<Vec<Locked>,
     .await
 }
 
+/// The model of a version and those of the versions that share a request with it that may hold approvals.
+pub async fn models_beside(tx: &mut Tx, version: VersionId) -> Result<Vec<ModelId>, DbError> {
+    let rows: Vec<(ModelId,)> = Query::new(
+        "SELECT model_id FROM versions WHERE version_id = $1
+         UNION
+         SELECT v.model_id FROM validation_versions x JOIN validation_requests r ON r.request_id = x.request_id
+         JOIN validation_versions y ON y.request_id = x.request_id JOIN versions v ON v.version_id = y.version_id
+         WHERE x.version_id = $1 AND r.state <> 'CANCELLED'
+         ORDER BY model_id",
+    )
+    .bind(version)
+    .all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
 /// Ends the regional approvals of a version that name another artifact than it has now.
 pub async fn lapse_regional(
     tx: &mut Tx,

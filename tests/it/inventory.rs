@@ -32,7 +32,7 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 /// What a model is made of, as `PUT` wants it, from what `GET` showed.
-fn body_of(view: &Value) -> Value {
+pub fn body_of(view: &Value) -> Value {
     let regions: Vec<Value> = view["regions"]
         .as_array()
         .unwrap()

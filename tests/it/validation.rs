@@ -9,7 +9,13 @@ use crate::harness::T;
 
 /// Asks for the validation of a version and takes it to the point where approvals are asked.
 pub async fn pending(validator: &Person, version: &Version) -> i64 {
-    let body = json!({ "version_ids": [version.id], "type": "CHANGE" });
+    pending_on(validator, &[version]).await
+}
+
+/// The same for several versions in one request.
+pub async fn pending_on(validator: &Person, versions: &[&Version]) -> i64 {
+    let ids: Vec<_> = versions.iter().map(|version| version.id).collect();
+    let body = json!({ "version_ids": ids, "type": "CHANGE" });
     let id = validator.post("/api/v1/validations", body).await.expect(201).json()["request_id"].as_i64().unwrap();
     for state in ["PLANNING", "IN_PROGRESS", "REVIEW", "PENDING_APPROVAL"] {
         step(validator, id, state, Value::Null).await;
@@ -17,7 +23,8 @@ pub async fn pending(validator: &Person, version: &Version) -> i64 {
     id
 }
 
-async fn step(person: &Person, id: i64, state: &str, reason: Value) -> Value {
+/// Takes a request to another state.
+pub async fn step(person: &Person, id: i64, state: &str, reason: Value) -> Value {
     let revision = person.get(&format!("/api/v1/validations/{id}")).await.ok().revision();
     let body = json!({ "state": state, "reason": reason });
     person.post(&format!("/api/v1/validations/{id}/transition"), body).if_match(revision).await.ok().json()

@@ -26,7 +26,7 @@ where
     let model = super::authorise(app, actor, Action::VersionSubmit, version).await?;
     let expected = expected.map(|text| parse("digest", text)).transpose()?;
     let stored = artifacts::keep(app, bytes, expected.as_ref()).await?;
-    let mut act = Act::begin(app, &actor.who).await?;
+    let mut act = begin(app, actor, version).await?;
     artifacts::record_stored(&mut act, &stored, &artifacts::safe_name(file_name), actor.user_id).await?;
     set(act, model, version, &stored.digest).await
 }
@@ -45,7 +45,7 @@ pub async fn refer(
     let model = super::authorise(app, actor, Action::VersionSubmit, version).await?;
     let digest = parse("digest", digest)?;
     let name = file_name.map_or_else(|| digest.file_name(), artifacts::safe_name);
-    let mut act = Act::begin(app, &actor.who).await?;
+    let mut act = begin(app, actor, version).await?;
     artifacts::record_reference(&mut act, &digest, &name, actor.user_id).await?;
     set(act, model, version, &digest).await
 }
@@ -64,10 +64,25 @@ pub async fn download(app: &App, actor: &Actor, version: VersionId) -> Result<Do
     artifacts::open(app, &digest, view.artifact_name.unwrap_or_default()).await
 }
 
+/// Begins an act on a version's artifact, with every model locked whose approvals it may end: those that
+/// are validated together with the version, too.
+///
+/// They are locked at once, in the one order of all acts, so that no two acts wait for each other. A
+/// request may have joined another model while this one waited; then it is done again.
+async fn begin(app: &App, actor: &Actor, version: VersionId) -> Result<Act> {
+    loop {
+        let mut act = Act::begin(app, &actor.who).await?;
+        let models = validation::models_beside(&mut act.tx, version).await?;
+        access::lock_models(&mut act.tx, &models).await?;
+        if validation::models_beside(&mut act.tx, version).await? == models {
+            return Ok(act);
+        }
+    }
+}
+
 /// Gives the version this artifact. Approvals of other bytes lapse.
 async fn set(mut act: Act, model: ModelId, version: VersionId, digest: &Digest) -> Result<VersionView> {
     let app = act.app().clone();
-    access::lock_models(&mut act.tx, &[model]).await?;
     let state = store::state(&mut act.tx, version).await?.ok_or_else(|| Error::not_found("version", version))?;
     if state.artifact_digest.as_deref() == Some(digest.as_str()) {
         act.commit().await?;
