@@ -184,6 +184,11 @@ impl Browser {
         field.send_keys(value).await.unwrap();
     }
 
+    /// Chooses a file of this machine to upload.
+    pub async fn choose_file(&self, css: &str, file: &std::path::Path) {
+        self.wait_for(css).await.send_keys(file.to_str().unwrap()).await.unwrap();
+    }
+
     /// Ticks, or unticks, the box whose label starts with this text.
     pub async fn tick(&self, label: &str) {
         let box_of = format!("//label[starts-with(normalize-space(.), '{label}')]/input[@type='checkbox']");

@@ -1,6 +1,7 @@
-//! One way through the whole product, as the people of a firm walk it: from an empty inventory to a
-//! ratified deployment, in two browsers, and on to the reports and the ledger.
+//! One way through the whole product, as the people of a firm walk it: from the import of a real
+//! inventory to a ratified deployment, in two browsers, and on to the reports and the ledger.
 
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::Days;
@@ -11,6 +12,9 @@ use countersign::ids::RegionId;
 use crate::chrome::{Browser, Chromedriver, Kind};
 use crate::harness::T;
 use crate::server::Server;
+
+/// One of the 2,133 that come in, of the Veterans Benefits Administration.
+const MODEL: &str = "Automated Decision Support (VA)";
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -78,7 +82,8 @@ async fn walk(t: T) {
     };
     let anna = Browser::open(&chromedriver, &server.address, &format!("anna-{engine}"), Kind::default()).await;
 
-    add_the_model(&desk).await;
+    import_the_inventory(&desk).await;
+    hand_over_a_model(&desk).await;
     anna.sign_in(&address_of("Anna"), PASSWORD).await;
     submit(&anna, "MAJOR", &["US", "UK", "EU"]).await;
     ask_for_validation(&anna, "UK").await;
@@ -87,7 +92,7 @@ async fn walk(t: T) {
     anna.goto("/my-deployment-tasks").await;
     assert!(nothing_is_ready(&anna).await);
     validate_and_approve(&desk).await;
-    let seen = anna.wait_text("#ready", "PD Mortgage").await;
+    let seen = anna.wait_text("#ready", MODEL).await;
     assert!(seen < LIVE, "the ready version was seen after {seen:?}");
     anna.wait_text("#ready-count", "3").await;
     anna.wait_text("#badge-tasks", "3").await;
@@ -102,44 +107,41 @@ async fn walk(t: T) {
     anna.close().await;
 }
 
-/// Ada, the administrator, adds a region, a project and the model.
-async fn add_the_model(desk: &Desk) {
+/// Ada, the administrator, brings in the inventory of the federal agencies, all of it.
+async fn import_the_inventory(desk: &Desk) {
     let ada = desk.seat("Ada").await;
-    ada.goto("/regions").await;
-    ada.press("Add region").await;
-    ada.fill("#code", "US").await;
-    ada.fill("dialog #name", "United States").await;
-    ada.fill("#time_zone", "America/New_York").await;
-    ada.press("Add region").await;
-    ada.wait_text("#regions", "United States").await;
-
-    ada.goto("/projects").await;
-    ada.press("Add team").await;
-    ada.fill("dialog #name", "Risk").await;
-    ada.press("Save").await;
-    ada.wait_text("#projects", "Risk").await;
-    ada.press("Add project").await;
-    ada.fill("dialog #name", "Retail credit").await;
-    ada.press("Save").await;
-    ada.wait_text("#projects", "Retail credit").await;
-
     ada.goto("/models").await;
-    ada.press("Add model").await;
-    ada.fill("dialog #name", "PD Mortgage").await;
+    ada.press("Import").await;
+    ada.choose_file("#file", &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/federal-ai-use-cases-2024.csv"))
+        .await;
+    ada.choose("#mapping_name", "federal-ai-use-cases-2024").await;
+    ada.press("Preview").await;
+    ada.wait_text("h1", "Preview of the import").await;
+    ada.wait_text(".cards", "2,133").await;
+    ada.click("form[action='/import/confirm'] button").await;
+    ada.wait_text(".toasts", "2,133").await;
+}
+
+/// She gives one of its models to Anna, who uses it in three regions.
+async fn hand_over_a_model(desk: &Desk) {
+    let ada = &desk.browser;
+    ada.goto("/models").await;
+    ada.fill("#q", MODEL).await;
+    ada.press(MODEL).await;
+    ada.press("Change model").await;
     ada.choose("#owner_id", "Anna").await;
-    ada.choose("#project_id", "Retail credit").await;
-    ada.choose("#risk_tier", "Tier 1").await;
-    for region in ["US", "UK", "EU"] {
+    for region in ["UK", "EU"] {
         ada.tick(region).await;
     }
-    ada.press("Add model").await;
-    ada.wait_text("h1", "PD Mortgage").await;
+    ada.press("Save").await;
+    ada.wait_text(".toasts", MODEL).await;
+    ada.wait_text("main", "Anna").await;
 }
 
 /// Anna, the owner, submits a change for these regions.
 async fn submit(anna: &Browser, kind: &str, regions: &[&str]) {
     anna.goto("/models").await;
-    anna.press("PD Mortgage").await;
+    anna.press(MODEL).await;
     anna.press("Submit a change").await;
     anna.click(&format!("dialog input[name=change_type][value={kind}]")).await;
     anna.fill("dialog #description", "Recalibrated on the last three years").await;
@@ -246,10 +248,11 @@ async fn look_at_the_reports(t: &T, desk: &Desk) {
     carl.goto(&format!("/reports/overrides?as_of={last_month}")).await;
     carl.wait_text("main", "No override matches").await;
 
-    carl.goto("/reports/regional-matrix").await;
+    let only = MODEL.replace(' ', "+");
+    carl.goto(&format!("/reports/regional-matrix?q={only}")).await;
     let row = carl.text("#matrix tbody tr").await;
-    assert!(row.contains("PD Mortgage") && row.matches("1.0").count() >= 2 && row.contains("1.1 override"), "{row}");
-    carl.goto(&format!("/reports/regional-matrix?as_of={last_month}")).await;
+    assert!(row.contains(MODEL) && row.matches("1.0").count() >= 2 && row.contains("1.1 override"), "{row}");
+    carl.goto(&format!("/reports/regional-matrix?q={only}&as_of={last_month}")).await;
     carl.wait_text("main", "No model matches").await;
 
     carl.goto("/ledger").await;
