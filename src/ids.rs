@@ -60,3 +60,11 @@ id_type!(
     /// A rule that says which approvals a decision needs.
     RuleId,
 );
+
+impl TicketId {
+    /// A ticket's number as people say it: `CS-1042`.
+    #[must_use]
+    pub fn number(self) -> String {
+        format!("CS-{}", 1000 + self.0)
+    }
+}

@@ -55,9 +55,7 @@ pub fn short(text: &str, _: &dyn Values) -> askama::Result<String> {
 /// `{{ "VALUE_LIKE_THIS"|words }}`: `Value like this`.
 #[askama::filter_fn]
 pub fn words(text: impl std::fmt::Display, _: &dyn Values) -> askama::Result<String> {
-    let text = text.to_string().replace('_', " ").to_lowercase();
-    let mut letters = text.chars();
-    Ok(letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default())
+    Ok(format::words(&text.to_string()))
 }
 
 /// `{{ user_agent|browser }}`: `Firefox on Linux`.

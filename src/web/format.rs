@@ -56,6 +56,14 @@ pub fn due(days_until_due: i64) -> String {
     }
 }
 
+/// A stored word as people read it: `PENDING_APPROVAL` as `Pending approval`.
+#[must_use]
+pub fn words(text: &str) -> String {
+    let text = text.replace('_', " ").to_lowercase();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
+}
+
 /// A size in bytes as people read it: `1.2 MB`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
