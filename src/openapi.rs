@@ -108,6 +108,14 @@ fn complete(operation: &mut Operation, writes: bool) {
         let answer = RefOr::Ref(Ref::from_response_name(format!("Problem{status}")));
         operation.responses.responses.entry(status.to_string()).or_insert(answer);
     }
+    for (status, answer) in &mut operation.responses.responses {
+        if let RefOr::T(refusal) = answer
+            && status.starts_with(['4', '5'])
+        {
+            refusal.content =
+                std::iter::once(("application/problem+json".to_owned(), RefOr::T(problem_content()))).collect();
+        }
+    }
     if writes {
         let key = ParameterBuilder::new()
             .name("Idempotency-Key")
@@ -144,8 +152,11 @@ fn add_components(components: &mut Components) {
 fn problem(status: u16) -> Response {
     let codes: Vec<_> = error::ALL.iter().filter(|code| code.status == status).map(|code| code.code).collect();
     let about = if codes.is_empty() { "A refusal.".to_owned() } else { format!("Code {}.", codes.join(" or ")) };
-    let body = Content::new(Some(Ref::from_schema_name("Problem")));
-    ResponseBuilder::new().description(about).content("application/problem+json", body).build()
+    ResponseBuilder::new().description(about).content("application/problem+json", problem_content()).build()
+}
+
+fn problem_content() -> Content {
+    Content::new(Some(Ref::from_schema_name("Problem")))
 }
 
 /// The tags that operations bear: those of [`TAGS`] in their order, then any other.

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use serde::Deserialize;
 
-use super::rules::{Rule, Verdict};
+use super::rules::{ApprovalRule, Verdict};
 use super::{
     Decision, Inbox, InboxFilter, MinorChangeRule, NewRule, Rulebook, TicketDetail, TicketView, decisions, inbox,
     rulebook,
@@ -140,35 +140,39 @@ pub async fn rules(State(app): State<App>, Caller(actor): Caller) -> Result<Json
 
 /// Add a rule.
 #[utoipa::path(post, path = "/approval-rules", tag = "Approvals", request_body = NewRule,
-    responses((status = 200, body = Rule), (status = 403, body = Problem), (status = 409, body = Problem),
+    responses((status = 200, body = ApprovalRule), (status = 403, body = Problem), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
-pub async fn add_rule(State(app): State<App>, Caller(actor): Caller, Json(body): Json<NewRule>) -> Result<Json<Rule>> {
+pub async fn add_rule(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Json(body): Json<NewRule>,
+) -> Result<Json<ApprovalRule>> {
     Ok(Json(rulebook::add_rule(&app, &actor, body).await?))
 }
 
 /// Change how many people a rule asks for.
 #[utoipa::path(patch, path = "/approval-rules/{rule_id}", tag = "Approvals", request_body = RuleBody,
     params(("rule_id" = RuleId, Path)),
-    responses((status = 200, body = Rule), (status = 403, body = Problem), (status = 404, body = Problem),
+    responses((status = 200, body = ApprovalRule), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem)))]
 pub async fn change_rule(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(rule_id): Path<RuleId>,
     Json(body): Json<RuleBody>,
-) -> Result<Json<Rule>> {
+) -> Result<Json<ApprovalRule>> {
     Ok(Json(rulebook::change_rule(&app, &actor, rule_id, body.needed).await?))
 }
 
 /// Remove a special rule.
 #[utoipa::path(delete, path = "/approval-rules/{rule_id}", tag = "Approvals", params(("rule_id" = RuleId, Path)),
-    responses((status = 200, body = Rule), (status = 403, body = Problem), (status = 404, body = Problem),
+    responses((status = 200, body = ApprovalRule), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem)))]
 pub async fn remove_rule(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(rule_id): Path<RuleId>,
-) -> Result<Json<Rule>> {
+) -> Result<Json<ApprovalRule>> {
     Ok(Json(rulebook::remove_rule(&app, &actor, rule_id).await?))
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::inbox::visible;
 use super::rules::{Requirement, TicketAction, TicketState, Verdict, ineligible};
 use super::store::{self, Locked};
-use super::{Ticket, TicketView, number};
+use super::{Ticket, TicketView};
 use crate::app::App;
 use crate::audit::{Act, Record};
 use crate::error::{self, Error, Fields, Result};
@@ -77,7 +77,7 @@ async fn carry_out(
         name,
         ticket,
         comment.as_deref(),
-        json!({ "state": after, "number": number(id), "given": given + 1, "needed": ticket.needed }),
+        json!({ "state": after, "number": id.number(), "given": given + 1, "needed": ticket.needed }),
     );
     if !ends {
         store::touch(&mut act.tx, id).await?;
@@ -112,7 +112,7 @@ pub async fn comment(app: &App, actor: &Actor, ticket_id: TicketId, text: &str) 
     let ticket = store::lock(&mut act.tx, ticket_id).await?;
     store::note(&mut act.tx, ticket_id, TicketAction::Commented, Some(actor.user_id), text.as_deref(), act.now).await?;
     store::touch(&mut act.tx, ticket_id).await?;
-    record(&mut act, "ticket.commented", &ticket, text.as_deref(), json!({ "number": number(ticket_id) }));
+    record(&mut act, "ticket.commented", &ticket, text.as_deref(), json!({ "number": ticket_id.number() }));
     act.commit().await?;
     visible(app, &app.db, actor, ticket_id).await
 }
@@ -140,7 +140,7 @@ pub async fn assign(app: &App, actor: &Actor, ticket_id: TicketId, to: Option<Us
         "ticket.assigned",
         &ticket,
         None,
-        json!({ "number": number(ticket_id), "assigned_to_id": to, "assigned_to": name }),
+        json!({ "number": ticket_id.number(), "assigned_to_id": to, "assigned_to": name }),
     );
     act.commit().await?;
     visible(app, &app.db, actor, ticket_id).await

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decisions::requirement;
 use super::rules::{Risk, TicketAction, TicketKind, TicketState, View, ineligible};
-use super::store::{self, Candidate, Counts, Past, Subject, TicketView};
+use super::store::{self, Candidate, Past, Subject, TicketCounts, TicketView};
 use crate::app::App;
 use crate::db::{Conn, text_enum};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::words::{Priority, RiskTier, ValidationState};
 
 text_enum! {
     /// The order of tickets.
-    pub enum Sort {
+    pub enum TicketSort {
         /// What is due first, first.
         Due = "due",
         /// What is due last, first.
@@ -51,7 +51,7 @@ pub struct InboxFilter {
     pub q: Option<String>,
     /// The order; `due` if absent.
     #[param(inline)]
-    pub sort: Option<Sort>,
+    pub sort: Option<TicketSort>,
     /// How many rows, 1 to 500; 50 if absent.
     pub limit: Option<i64>,
     /// Where the page starts.
@@ -66,7 +66,7 @@ pub struct Inbox {
     /// Where the next page starts; none on the last.
     pub next_cursor: Option<Cursor>,
     /// How many tickets each view has, with the same filters but the state.
-    pub counts: Counts,
+    pub counts: TicketCounts,
 }
 
 /// The tickets that a person may see, by view and filter.
@@ -116,9 +116,9 @@ pub struct TicketDetail {
     /// What is decided on: the versions, each with the three truths of its regions.
     pub versions: Vec<SubjectVersion>,
     /// Who decided on this before: approvals and rejections of other tickets.
-    pub decided_before: Vec<PastEvent>,
+    pub decided_before: Vec<TicketEvent>,
     /// What happened to this ticket, newest first.
-    pub timeline: Vec<PastEvent>,
+    pub timeline: Vec<TicketEvent>,
 }
 
 /// A fact to look at before deciding.
@@ -149,12 +149,12 @@ pub struct SubjectVersion {
     pub validation_state: Option<ValidationState>,
     pub completion_date: Option<chrono::NaiveDate>,
     /// The three truths, a region each.
-    pub regions: Vec<RegionTruth>,
+    pub regions: Vec<SubjectRegion>,
 }
 
 /// What is true of a version in one of its target regions.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct RegionTruth {
+pub struct SubjectRegion {
     /// The region.
     pub region_id: RegionId,
     /// Its code.
@@ -175,7 +175,7 @@ pub struct RegionTruth {
 
 /// One thing that happened to a ticket.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
-pub struct PastEvent {
+pub struct TicketEvent {
     pub ticket_id: TicketId,
     pub number: String,
     pub kind: TicketKind,
@@ -197,7 +197,7 @@ pub async fn ticket(app: &App, actor: &Actor, ticket_id: TicketId) -> Result<Tic
     let ticket = visible(app, &app.db, actor, ticket_id).await?;
     let cannot_decide_because = why_not(app, actor, &ticket).await?;
     let versions = fold(store::subjects(&app.db, ticket_id).await?);
-    let history = store::history(&app.db, ticket_id).await?.into_iter().map(PastEvent::from);
+    let history = store::history(&app.db, ticket_id).await?.into_iter().map(TicketEvent::from);
     let (timeline, decided_before) = history.partition(|past| past.ticket_id == ticket_id);
     Ok(TicketDetail { checks: checks(&versions), ticket, cannot_decide_because, versions, decided_before, timeline })
 }
@@ -269,10 +269,10 @@ fn fold(rows: Vec<Subject>) -> Vec<SubjectVersion> {
     versions
 }
 
-fn truth_of(row: &Subject) -> Option<RegionTruth> {
+fn truth_of(row: &Subject) -> Option<SubjectRegion> {
     let validated = row.validation_state == Some(ValidationState::Approved);
     let locked = row.requires_regional_approval && !row.in_scope && row.regional_approval_at.is_none();
-    Some(RegionTruth {
+    Some(SubjectRegion {
         region_id: row.region_id?,
         region_code: row.region_code.clone()?,
         region_name: row.region_name.clone()?,
@@ -305,11 +305,11 @@ fn version_of(row: Subject) -> SubjectVersion {
     }
 }
 
-impl From<Past> for PastEvent {
+impl From<Past> for TicketEvent {
     fn from(past: Past) -> Self {
         Self {
             ticket_id: past.ticket_id,
-            number: super::number(past.ticket_id),
+            number: past.ticket_id.number(),
             kind: past.kind,
             required_role: past.required_role,
             region_code: past.region_code,

@@ -30,7 +30,7 @@ pub use inbox::{Inbox, InboxFilter, TicketDetail, inbox, ticket};
 pub use rulebook::{MinorChangeRule, NewRule, Rulebook, add_rule, change_rule, remove_rule, rulebook, set_minor_rule};
 pub use store::{DECIDABLE, TicketView};
 
-use rules::{Risk, Rule, TicketAction, TicketKind, TicketState, Verdict};
+use rules::{ApprovalRule, Risk, TicketAction, TicketKind, TicketState, Verdict};
 
 /// What a decided ticket does: called in the transaction of the decision.
 pub type Decided =
@@ -134,7 +134,7 @@ pub async fn ask_as_part(act: &mut Act, mut ask: Ask, group: Option<i64>) -> Res
     let ticket = store::insert(&mut act.tx, &ask, group, needed, act.who.agent.as_deref(), act.now).await?;
     store::note(&mut act.tx, ticket, TicketAction::Asked, Some(ask.requested_by), None, act.now).await?;
     act.record(Record::new("ticket.asked", "ticket", ticket).model(ask.model_id).after(serde_json::json!({
-        "number": number(ticket), "kind": ask.kind, "subject": ask.subject,
+        "number": ticket.number(), "kind": ask.kind, "subject": ask.subject,
         "required_role": ask.required_role, "region_id": ask.region_id, "needed": needed, "risk": ask.risk,
     })));
     act.tell("inbox");
@@ -189,7 +189,7 @@ async fn renew_one(act: &mut Act, old: &store::Locked, reason: &str) -> Result<(
     store::link(&mut act.tx, old.ticket_id, new).await?;
     store::note(&mut act.tx, new, TicketAction::Asked, Some(old.requested_by_id), Some(reason), act.now).await?;
     let mut record = Record::new("ticket.asked", "ticket", new).reason(reason).after(serde_json::json!({
-        "number": number(new), "supersedes": number(old.ticket_id), "kind": old.kind,
+        "number": new.number(), "supersedes": old.ticket_id.number(), "kind": old.kind,
     }));
     if let Some(model) = old.model_id {
         record = record.model(model);
@@ -215,14 +215,8 @@ pub async fn lapse(act: &mut Act, kind: TicketKind, subjects: &[i64], reason: &s
 ///
 /// # Errors
 /// Only failures of the database.
-pub async fn current_rules(act: &mut Act) -> Result<Vec<Rule>> {
+pub async fn current_rules(act: &mut Act) -> Result<Vec<ApprovalRule>> {
     Ok(store::rules(&mut act.tx).await?)
-}
-
-/// A ticket's number as people say it.
-#[must_use]
-pub fn number(ticket: TicketId) -> String {
-    format!("CS-{}", 1000 + ticket.0)
 }
 
 async fn cancel(act: &mut Act, ticket: &store::Locked, action: TicketAction, reason: &str) -> Result<()> {

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::inbox::{Inbox, InboxFilter, Sort, TicketDetail};
+use super::inbox::{Inbox, InboxFilter, TicketDetail, TicketSort};
 use super::rules::{Risk, TicketKind, TicketState, Verdict, View};
 use super::store::{self, Candidate, Choices};
 use super::{Decision, MinorChangeRule, NewRule, Rulebook, decisions, inbox, rulebook};
@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::identity::{Action, Role};
 use crate::ids::{RegionId, RuleId, TicketId, UserId};
+use crate::web::format::words;
 use crate::web::{Form, Path, Query, Select, Shell, Toast, Visitor, back_to, filters, html};
 use crate::words::{Priority, RiskTier};
 
@@ -75,8 +76,8 @@ impl InboxPage {
             here: one == view,
             href: href(InboxFilter { view: Some(one), status: None, cursor: None, ..filter.clone() }),
         };
-        let last_first = filter.sort == Some(Sort::DueLast);
-        let turned = if last_first { Sort::Due } else { Sort::DueLast };
+        let last_first = filter.sort == Some(TicketSort::DueLast);
+        let turned = if last_first { TicketSort::Due } else { TicketSort::DueLast };
         let plain = InboxFilter {
             view: filter.view,
             sort: filter.sort,
@@ -115,24 +116,18 @@ fn selects(filter: &InboxFilter, view: View, choices: &[Choices]) -> Vec<Select>
     let row = |one: &Choices| (one.id, one.label.clone());
     let mut selects = vec![
         Select::filter("kind", "Kind", TicketKind::ALL, filter.kind, |one| (*one, one.label())),
-        Select::filter("risk", "Risk", Risk::ALL, filter.risk, |one| (*one, capital(one.as_str()))),
-        Select::filter("priority", "Priority", Priority::ALL, filter.priority, |one| (*one, capital(one.as_str()))),
+        Select::filter("risk", "Risk", Risk::ALL, filter.risk, |one| (*one, words(one.as_str()))),
+        Select::filter("priority", "Priority", Priority::ALL, filter.priority, |one| (*one, words(one.as_str()))),
         Select::filter("region_id", "Region", of("region"), filter.region_id, row),
         Select::filter("project_id", "Project", of("project"), filter.project_id, row),
         Select::filter("team_id", "Team", of("team"), filter.team_id, row),
     ];
     if view != View::Pending {
         selects.push(Select::filter("status", "State", TicketState::ALL, filter.status, |one| {
-            (*one, capital(one.as_str()))
+            (*one, words(one.as_str()))
         }));
     }
     selects
-}
-
-fn capital(word: &str) -> String {
-    let word = word.to_lowercase().replace('_', " ");
-    let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
 }
 
 #[derive(Template)]
@@ -289,7 +284,7 @@ async fn rules_page(app: &App, visitor: &Visitor, tried: Option<&NewRule>) -> Re
                 (one.id, one.label.clone())
             }),
             Select::filter("risk_tier", "Risk tier", RiskTier::ALL, tried.and_then(|one| one.risk_tier), |one| {
-                (*one, capital(one.as_str()))
+                (*one, words(one.as_str()))
             }),
         ],
         needed: tried.map_or(1, |one| one.needed),

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Rule, TicketKind, check_rule};
+use super::rules::{ApprovalRule, TicketKind, check_rule};
 use super::store;
 use crate::app::App;
 use crate::audit::{Act, Record};
@@ -17,7 +17,7 @@ use crate::words::RiskTier;
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Rulebook {
     /// Who must approve what; the most specific rule wins.
-    pub approvals: Vec<Rule>,
+    pub approvals: Vec<ApprovalRule>,
     /// Which minor changes need a validation.
     pub minor_changes: Vec<MinorChangeRule>,
 }
@@ -64,7 +64,7 @@ pub async fn rulebook(app: &App, actor: &Actor) -> Result<Rulebook> {
 ///
 /// # Errors
 /// `forbidden`, `invalid`; `conflict` if there is a rule for the same case.
-pub async fn add_rule(app: &App, actor: &Actor, rule: NewRule) -> Result<Rule> {
+pub async fn add_rule(app: &App, actor: &Actor, rule: NewRule) -> Result<ApprovalRule> {
     actor.may(app, Action::RuleManage, &[])?;
     check_rule(rule.kind, rule.role, rule.region_id, rule.needed)?;
     let mut act = Act::begin(app, &actor.who).await?;
@@ -87,13 +87,13 @@ pub async fn add_rule(app: &App, actor: &Actor, rule: NewRule) -> Result<Rule> {
 ///
 /// # Errors
 /// `forbidden`, `not_found`, `invalid`.
-pub async fn change_rule(app: &App, actor: &Actor, rule_id: RuleId, needed: i64) -> Result<Rule> {
+pub async fn change_rule(app: &App, actor: &Actor, rule_id: RuleId, needed: i64) -> Result<ApprovalRule> {
     actor.may(app, Action::RuleManage, &[])?;
     let mut act = Act::begin(app, &actor.who).await?;
     let before = find(&mut act, rule_id).await?;
     check_rule(before.kind, before.role, before.region_id, needed)?;
     store::set_needed(&mut act.tx, rule_id, needed).await?;
-    let after = Rule { needed, ..before.clone() };
+    let after = ApprovalRule { needed, ..before.clone() };
     act.record(Record::new("rule.changed", "approval_rule", rule_id).before(&before).after(&after));
     act.tell("rules");
     act.commit().await?;
@@ -104,7 +104,7 @@ pub async fn change_rule(app: &App, actor: &Actor, rule_id: RuleId, needed: i64)
 ///
 /// # Errors
 /// `forbidden`, `not_found`; `conflict` for a general rule that the product needs.
-pub async fn remove_rule(app: &App, actor: &Actor, rule_id: RuleId) -> Result<Rule> {
+pub async fn remove_rule(app: &App, actor: &Actor, rule_id: RuleId) -> Result<ApprovalRule> {
     actor.may(app, Action::RuleManage, &[])?;
     let mut act = Act::begin(app, &actor.who).await?;
     let rule = find(&mut act, rule_id).await?;
@@ -133,6 +133,6 @@ pub async fn set_minor_rule(app: &App, actor: &Actor, rule: MinorChangeRule) -> 
     Ok(rule)
 }
 
-async fn find(act: &mut Act, rule_id: RuleId) -> Result<Rule> {
+async fn find(act: &mut Act, rule_id: RuleId) -> Result<ApprovalRule> {
     store::rule(&mut act.tx, rule_id).await?.ok_or_else(|| Error::not_found("rule", rule_id))
 }

@@ -190,7 +190,7 @@ pub fn ineligible(
 /// How many people of a role a kind of decision needs, where a rule names a region or a risk tier
 /// only there.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, sqlx::FromRow, utoipa::ToSchema)]
-pub struct Rule {
+pub struct ApprovalRule {
     /// Its number.
     pub rule_id: RuleId,
     /// The kind of decision.
@@ -205,7 +205,7 @@ pub struct Rule {
     pub needed: i64,
 }
 
-impl Rule {
+impl ApprovalRule {
     /// Whether it is one of the rules that the specification itself sets, which cannot be removed:
     /// a global approver, a regional approver for each region that requires one, compliance for
     /// overrides.
@@ -221,7 +221,7 @@ impl Rule {
 /// `None` if no rule asks for the role.
 #[must_use]
 pub fn needed(
-    rules: &[Rule],
+    rules: &[ApprovalRule],
     kind: TicketKind,
     role: Role,
     region: Option<RegionId>,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Ask;
-use super::rules::{Rule, TicketAction, TicketKind, TicketState};
+use super::rules::{ApprovalRule, TicketAction, TicketKind, TicketState};
 use crate::db::{Conn, DbError, Query, Tx, json_list};
 use crate::identity::Role;
 use crate::ids::{ModelId, RegionId, RuleId, TicketId, UserId, VersionId};
@@ -12,7 +12,7 @@ use crate::words::RiskTier;
 mod view;
 
 pub use view::{
-    Candidate, Choices, Counts, DECIDABLE, Past, Subject, TicketView, candidates, choices, counts, history, list,
+    Candidate, Choices, DECIDABLE, Past, Subject, TicketCounts, TicketView, candidates, choices, counts, history, list,
     subjects, view,
 };
 
@@ -268,7 +268,7 @@ pub async fn tier_of(tx: &mut Tx, model: ModelId) -> Result<RiskTier, DbError> {
         .map(|row| row.0)
 }
 
-pub async fn rules(conn: impl Into<Conn<'_>>) -> Result<Vec<Rule>, DbError> {
+pub async fn rules(conn: impl Into<Conn<'_>>) -> Result<Vec<ApprovalRule>, DbError> {
     Query::new(
         "SELECT rule_id, kind, region_id, risk_tier, role, needed FROM approval_rules ORDER BY kind, role, rule_id",
     )
@@ -276,7 +276,7 @@ pub async fn rules(conn: impl Into<Conn<'_>>) -> Result<Vec<Rule>, DbError> {
     .await
 }
 
-pub async fn insert_rule(tx: &mut Tx, rule: &super::NewRule) -> Result<Rule, DbError> {
+pub async fn insert_rule(tx: &mut Tx, rule: &super::NewRule) -> Result<ApprovalRule, DbError> {
     Query::new(
         "INSERT INTO approval_rules (kind, region_id, risk_tier, role, needed) VALUES ($1, $2, $3, $4, $5)
          RETURNING rule_id, kind, region_id, risk_tier, role, needed",
@@ -290,7 +290,7 @@ pub async fn insert_rule(tx: &mut Tx, rule: &super::NewRule) -> Result<Rule, DbE
     .await
 }
 
-pub async fn rule(tx: &mut Tx, rule: RuleId) -> Result<Option<Rule>, DbError> {
+pub async fn rule(tx: &mut Tx, rule: RuleId) -> Result<Option<ApprovalRule>, DbError> {
     Query::new("SELECT rule_id, kind, region_id, risk_tier, role, needed FROM approval_rules WHERE rule_id = $1")
         .bind(rule)
         .for_update()

@@ -1,7 +1,7 @@
 //! Tables of the rules: who may decide, which rule wins, what the page warns of.
 
 use super::inbox::{Check, SubjectVersion, checks};
-use super::rules::{Requirement, Risk, Rule, TicketKind, check_rule, ineligible, needed};
+use super::rules::{ApprovalRule, Requirement, Risk, TicketKind, check_rule, ineligible, needed};
 use crate::identity::Role;
 use crate::ids::{ModelId, RegionId, RuleId, UserId, VersionId};
 use crate::words::{RiskTier, ValidationState};
@@ -45,9 +45,9 @@ fn whoever_asked_or_has_given_an_approval_of_the_group_does_not_decide() {
     assert!(may(&Requirement { given_beside: vec![UserId(8)], ..open }));
 }
 
-fn rule(rule_id: i64, region_id: Option<RegionId>, risk_tier: Option<RiskTier>, needed: i64) -> Rule {
+fn rule(rule_id: i64, region_id: Option<RegionId>, risk_tier: Option<RiskTier>, needed: i64) -> ApprovalRule {
     let (kind, role) = (TicketKind::ValidationApproval, Role::RegionalApprover);
-    Rule { rule_id: RuleId(rule_id), kind, region_id, risk_tier, role, needed }
+    ApprovalRule { rule_id: RuleId(rule_id), kind, region_id, risk_tier, role, needed }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use countersign_ledger::Sealed;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 
 use super::ledger::{self, Ledger, LedgerFilter, Verification};
@@ -94,7 +94,8 @@ pub async fn export_all(app: App, actor: &Actor, query: &str) -> Result<Response
         };
         Some((entries.and_then(|entries| lines(&entries, format)), (app, filter, next)))
     });
-    let body = futures_util::StreamExt::chain(stream::iter([Ok::<_, Error>(start)]), rest);
+    // Whoever compresses or sends the body may ask once more after its end.
+    let body = stream::iter([Ok::<_, Error>(start)]).chain(rest.fuse());
     let (kind, name) = match format {
         ExportFormat::Jsonl => ("application/jsonl", "ledger.jsonl"),
         ExportFormat::Csv => ("text/csv; charset=utf-8", "ledger.csv"),

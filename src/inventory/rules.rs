@@ -146,11 +146,11 @@ pub fn blockers(versions: &[Facts]) -> Vec<Blocker> {
             let sentence = match version.validation_state? {
                 ValidationState::Cancelled => return None,
                 ValidationState::Approved if version.change_type == ChangeType::Major && !version.live_ever => format!(
-                    "The MAJOR version {number} is approved and not yet ratified anywhere: deploy it and confirm its deployment first."
+                    "The major version {number} is approved and not yet ratified anywhere: deploy it and confirm its deployment first."
                 ),
                 ValidationState::Approved => return None,
-                state => format!(
-                    "Version {number} is in an open validation ({state}): it must be approved or cancelled first."
+                _ => format!(
+                    "Version {number} is in an open validation: it must be approved or cancelled first."
                 ),
             };
             Some(Blocker {

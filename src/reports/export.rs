@@ -5,7 +5,7 @@ use std::future::Future;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 
 use crate::db::text_enum;
 use crate::error::{Error, Result};
@@ -71,7 +71,8 @@ where
         }
         Some((bytes, (fetch, next)))
     });
-    let body = futures_util::StreamExt::chain(stream::iter([Ok::<_, Error>(head)]), rest);
+    // Whoever compresses or sends the body may ask once more after its end.
+    let body = stream::iter([Ok::<_, Error>(head)]).chain(rest.fuse());
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.csv\"")),

@@ -10,13 +10,14 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 
 use super::requests::{
-    self, NewRequest, PastEvent, RequestDetail, RequestFilter, RequestList, Sort, StateFilter, Step,
+    self, NewRequest, RequestDetail, RequestEvent, RequestFilter, RequestList, RequestSort, StateFilter, Step,
 };
 use super::rules::{ValidationType, WAY, needs_reason, step_label};
 use super::store::VersionChoice;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::ids::{RegionId, RequestId, VersionId};
+use crate::web::format::words;
 use crate::web::{Form, Path, Query, Select, Shell, Toast, Visitor, back_to, filters, html};
 use crate::words::{Priority, ValidationState};
 
@@ -85,7 +86,7 @@ impl ListPage {
             tab("Revision", Some(StateFilter::Revision)),
             tab("Approved", Some(StateFilter::Approved)),
         ];
-        let sort = filter.sort.unwrap_or(Sort::Newest);
+        let sort = filter.sort.unwrap_or(RequestSort::Newest);
         let by = |sort| href(RequestFilter { sort: Some(sort), cursor: None, ..filter.clone() });
         let plain = RequestFilter { sort: filter.sort, cursor: filter.cursor.clone(), ..RequestFilter::default() };
         Self {
@@ -93,13 +94,13 @@ impl ListPage {
             selects: selects(&filter, regions),
             filtered: href(plain) != href(filter.clone()),
             requested_sort: match sort {
-                Sort::Newest => Some("descending"),
-                Sort::Oldest => Some("ascending"),
-                Sort::Target => None,
+                RequestSort::Newest => Some("descending"),
+                RequestSort::Oldest => Some("ascending"),
+                RequestSort::Target => None,
             },
-            by_target: sort == Sort::Target,
-            requested_href: by(if sort == Sort::Newest { Sort::Oldest } else { Sort::Newest }),
-            target_href: by(Sort::Target),
+            by_target: sort == RequestSort::Target,
+            requested_href: by(if sort == RequestSort::Newest { RequestSort::Oldest } else { RequestSort::Newest }),
+            target_href: by(RequestSort::Target),
             first_href: href(RequestFilter { cursor: None, ..filter.clone() }),
             next_href: list
                 .next_cursor
@@ -115,17 +116,11 @@ impl ListPage {
 
 fn selects(filter: &RequestFilter, regions: &[(RegionId, String)]) -> Vec<Select> {
     vec![
-        Select::filter("state", "State", StateFilter::ALL, filter.state, |one| (*one, capital(one.as_str()))),
-        Select::filter("type", "Type", ValidationType::ALL, filter.r#type, |one| (*one, capital(one.as_str()))),
-        Select::filter("priority", "Priority", Priority::ALL, filter.priority, |one| (*one, capital(one.as_str()))),
+        Select::filter("state", "State", StateFilter::ALL, filter.state, |one| (*one, words(one.as_str()))),
+        Select::filter("type", "Type", ValidationType::ALL, filter.r#type, |one| (*one, words(one.as_str()))),
+        Select::filter("priority", "Priority", Priority::ALL, filter.priority, |one| (*one, words(one.as_str()))),
         Select::filter("region_id", "Region", regions, filter.region_id, |one| (one.0, one.1.clone())),
     ]
-}
-
-fn capital(word: &str) -> String {
-    let word = word.to_lowercase().replace('_', " ");
-    let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
 }
 
 #[derive(Template)]
@@ -182,9 +177,9 @@ async fn new_page(app: &App, visitor: &Visitor, version: VersionId, tried: Optio
     Ok(NewPage {
         shell: Shell::new(app, visitor, "validations", "Ask for validation").await?,
         selects: vec![
-            Select::filter("type", "Type", ValidationType::ALL, Some(kind), |one| (*one, capital(one.as_str())))
+            Select::filter("type", "Type", ValidationType::ALL, Some(kind), |one| (*one, words(one.as_str())))
                 .required(),
-            Select::filter("priority", "Priority", Priority::ALL, Some(priority), |one| (*one, capital(one.as_str())))
+            Select::filter("priority", "Priority", Priority::ALL, Some(priority), |one| (*one, words(one.as_str())))
                 .required(),
         ],
         regions,
@@ -301,7 +296,7 @@ impl Button {
     }
 }
 
-impl PastEvent {
+impl RequestEvent {
     fn tone(&self) -> &'static str {
         match self.action.as_str() {
             "validation.approved" | "approval.given" => "is-ok",
@@ -322,7 +317,7 @@ impl PastEvent {
     }
 
     fn says(&self) -> String {
-        let role = self.role.as_deref().map(capital).unwrap_or_default();
+        let role = self.role.as_deref().map(words).unwrap_or_default();
         match self.action.as_str() {
             "validation.requested" => "Asked for".to_owned(),
             "validation.approved" => "Approved with the last approval,".to_owned(),
@@ -330,7 +325,7 @@ impl PastEvent {
             "approval.given" => format!("{role}: approved"),
             "approval.refused" => format!("{role}: rejected"),
             "approval.lapsed" => "An approval lapsed, by an act".to_owned(),
-            _ => format!("Moved to {}", self.state.as_deref().map(capital).unwrap_or_default().to_lowercase()),
+            _ => format!("Moved to {}", self.state.as_deref().map(words).unwrap_or_default().to_lowercase()),
         }
     }
 }
@@ -418,7 +413,7 @@ async fn transition(
     let step = Step { to: fields.state, reason: Some(fields.reason.clone()), revision: fields.revision };
     match requests::transition(&app, &visitor.actor, request_id, step).await {
         Ok(detail) => {
-            let state = capital(detail.request.state.as_str()).to_lowercase();
+            let state = words(detail.request.state.as_str()).to_lowercase();
             let toast = Toast::done(format!("Validation {request_id} is {state}."));
             Ok(back_to(&format!("/validations/{request_id}"), &toast))
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::approving::{self, models, moved, record};
 use super::rules::{ValidationType, is_open, needs_reason, next_states};
 use super::store::{
-    self, ApprovalView, Counts, Entry, Locked, Member, RequestRow, RequestVersion, RequestView, VersionChoice,
+    self, ApprovalView, Entry, Locked, Member, RequestCounts, RequestRow, RequestVersion, RequestView, VersionChoice,
 };
 use crate::app::App;
 use crate::audit::Act;
@@ -224,7 +224,7 @@ fn check_reason(from: ValidationState, to: ValidationState, reason: Option<&str>
 
 text_enum! {
     /// The order of requests.
-    pub enum Sort {
+    pub enum RequestSort {
         /// The newest first.
         Newest = "-requested",
         /// The oldest first.
@@ -254,7 +254,7 @@ pub struct RequestFilter {
     pub q: Option<String>,
     /// The order; `-requested` if absent.
     #[param(inline)]
-    pub sort: Option<Sort>,
+    pub sort: Option<RequestSort>,
     /// How many rows, 1 to 500; 50 if absent.
     pub limit: Option<i64>,
     /// Where the page starts.
@@ -295,7 +295,7 @@ pub struct RequestList {
     /// Where the next page starts; none on the last.
     pub next_cursor: Option<Cursor>,
     /// How many there are.
-    pub counts: Counts,
+    pub counts: RequestCounts,
     /// How many the list has, its state filter included.
     pub total_count: i64,
 }
@@ -328,7 +328,7 @@ pub struct RequestDetail {
     /// Every approval asked for, the newest round last.
     pub approvals: Vec<ApprovalView>,
     /// What happened, newest first.
-    pub timeline: Vec<PastEvent>,
+    pub timeline: Vec<RequestEvent>,
     /// The states that the person who looks can take it to.
     pub next_states: Vec<ValidationState>,
 }
@@ -353,7 +353,7 @@ pub async fn show(app: &App, actor: &Actor, request_id: RequestId) -> Result<Req
 
 /// One thing that happened to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct PastEvent {
+pub struct RequestEvent {
     /// What happened, as the ledger names it.
     pub action: String,
     /// Who did it.
@@ -369,7 +369,7 @@ pub struct PastEvent {
 }
 
 /// Reads the ledger's entries as events, one an act.
-fn timeline(mut entries: Vec<Entry>) -> Vec<PastEvent> {
+fn timeline(mut entries: Vec<Entry>) -> Vec<RequestEvent> {
     entries.dedup_by(|a, b| a.at == b.at && a.action == b.action && a.entity_id == b.entity_id);
     entries
         .into_iter()
@@ -377,7 +377,7 @@ fn timeline(mut entries: Vec<Entry>) -> Vec<PastEvent> {
             let after: serde_json::Value =
                 entry.after.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
             let word = |name: &str| after.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-            PastEvent {
+            RequestEvent {
                 state: word("state"),
                 role: word("role"),
                 action: entry.action,

@@ -1,6 +1,6 @@
 //! Validation requests: states, transitions, required approvals. Pure.
 
-use crate::approvals::rules::{Rule, TicketKind};
+use crate::approvals::rules::{ApprovalRule, TicketKind};
 use crate::db::text_enum;
 use crate::identity::Role;
 use crate::ids::RegionId;
@@ -98,7 +98,11 @@ pub const fn step_label(from: ValidationState, to: ValidationState) -> &'static 
 /// The approvals that a request of this risk tier needs: of each role that a rule names, one, and of
 /// regional approvers one for each region in scope that requires regional approval.
 #[must_use]
-pub fn required_approvals(rules: &[Rule], tier: RiskTier, requiring: &[RegionId]) -> Vec<(Role, Option<RegionId>)> {
+pub fn required_approvals(
+    rules: &[ApprovalRule],
+    tier: RiskTier,
+    requiring: &[RegionId],
+) -> Vec<(Role, Option<RegionId>)> {
     let mut roles: Vec<Role> = rules
         .iter()
         .filter(|rule| rule.kind == TicketKind::ValidationApproval && rule.role != Role::RegionalApprover)

@@ -1,7 +1,7 @@
 //! Tables of states and required approvals.
 
 use super::rules::{is_open, needs_reason, next_states, required_approvals};
-use crate::approvals::rules::{Rule, TicketKind};
+use crate::approvals::rules::{ApprovalRule, TicketKind};
 use crate::identity::Role;
 use crate::ids::{RegionId, RuleId};
 use crate::words::{RiskTier, ValidationState};
@@ -45,8 +45,15 @@ fn sending_back_and_cancelling_need_a_reason_and_resuming_does_not() {
     assert!(!needs_reason(Review, InProgress));
 }
 
-fn rule(role: Role, risk_tier: Option<RiskTier>) -> Rule {
-    Rule { rule_id: RuleId(1), kind: TicketKind::ValidationApproval, region_id: None, risk_tier, role, needed: 1 }
+fn rule(role: Role, risk_tier: Option<RiskTier>) -> ApprovalRule {
+    ApprovalRule {
+        rule_id: RuleId(1),
+        kind: TicketKind::ValidationApproval,
+        region_id: None,
+        risk_tier,
+        role,
+        needed: 1,
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! `make docs` (or `UPDATE_DOCS=1`) rewrites them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -110,4 +110,25 @@ fn every_reference_in_the_api_description_leads_somewhere() {
     let mut lost = BTreeSet::new();
     visit(&document, &document, &mut lost);
     assert!(lost.is_empty(), "{lost:?}");
+}
+
+#[test]
+fn no_two_schemas_of_the_api_share_a_name() {
+    let mut declared: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for (path, text) in crate::house::sources() {
+        let mut described = false;
+        for line in text.lines().map(str::trim) {
+            described |= line.starts_with("text_enum!") || (line.starts_with("#[derive") && line.contains("ToSchema"));
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+            if described && words.any(|word| word == "struct" || word == "enum") {
+                let name = words.next().filter(|name| name.starts_with(char::is_uppercase));
+                declared.entry(name.unwrap_or_default().to_owned()).or_default().push(path.clone());
+                described = false;
+            }
+        }
+    }
+    declared.remove(""); // What macros declare has its name from elsewhere.
+    // The description would silently show one of them in both places.
+    let twice: Vec<_> = declared.iter().filter(|(_, files)| files.len() > 1).collect();
+    assert!(declared.len() > 50 && twice.is_empty(), "give these types names of their own: {twice:#?}");
 }

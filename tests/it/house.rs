@@ -118,7 +118,7 @@ fn closing(text: &str) -> usize {
 }
 
 /// The source files of the product, without those of tests, and their text without comments.
-fn sources() -> Vec<(PathBuf, String)> {
+pub fn sources() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
-use crate::approvals::inbox::{InboxFilter, Sort};
+use crate::approvals::inbox::{InboxFilter, TicketSort};
 use crate::approvals::rules::{Risk, TicketAction, TicketKind, TicketState, View};
 use crate::db::{Conn, Db, DbError, Query};
 use crate::identity::Role;
@@ -200,12 +200,12 @@ pub async fn list(
         View::All => query,
     };
     let (due, id) = after.unzip();
-    match filter.sort.unwrap_or(Sort::Due) {
-        Sort::Due => query
+    match filter.sort.unwrap_or(TicketSort::Due) {
+        TicketSort::Due => query
             .when(" AND (i.due_at, i.ticket_id) > ({}", due)
             .when(", {})", id)
             .when(" ORDER BY i.due_at, i.ticket_id LIMIT {}", Some(limit + 1)),
-        Sort::DueLast => query
+        TicketSort::DueLast => query
             .when(" AND (i.due_at, i.ticket_id) < ({}", due)
             .when(", {})", id)
             .when(" ORDER BY i.due_at DESC, i.ticket_id DESC LIMIT {}", Some(limit + 1)),
@@ -216,7 +216,7 @@ pub async fn list(
 
 /// How many tickets each view has, with the same filters.
 #[derive(Debug, Clone, Copy, Default, Serialize, sqlx::FromRow, utoipa::ToSchema)]
-pub struct Counts {
+pub struct TicketCounts {
     /// Those that I can decide or asked for, and that are pending.
     pub mine: i64,
     /// Those that are pending.
@@ -233,7 +233,7 @@ pub async fn counts(
     sees_all: bool,
     filter: &InboxFilter,
     now: DateTime<Utc>,
-) -> Result<Counts, DbError> {
+) -> Result<TicketCounts, DbError> {
     let query = Query::new(concat!(
         "SELECT CAST(COALESCE(SUM(CASE WHEN i.state <> 'pending' THEN 0 WHEN i.requested_by_id = $1 OR ",
         can_decide!("$1"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::apply::Row;
-use super::model::{ImportPlan, RowError, Rule};
+use super::model::{ImportPlan, RowError, RowRule};
 use super::store;
 use crate::audit::Act;
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub(super) async fn take_out(act: &mut Act, plan: &ImportPlan, rows: &mut Vec<Ro
     errors.extend(rows.iter().filter(|row| clashing.contains(&row.model.line)).map(|row| {
         let name = &row.after.name;
         let hint = format!("Another model bears the name \"{name}\" already; rename one of the two.");
-        error(row, name, Rule::NameTaken, hint)
+        error(row, name, RowRule::NameTaken, hint)
     }));
     rows.retain(|row| !clashing.contains(&row.model.line));
     Ok(errors)
@@ -50,19 +50,19 @@ impl Known {
         for code in new_regions {
             if !self.regions.contains(code) {
                 let hint = format!("There is no region \"{code}\"; add it first, or give the mapping a [[region]].");
-                return Some(error(row, code, Rule::UnknownRegion, hint));
+                return Some(error(row, code, RowRule::UnknownRegion, hint));
             }
         }
         for email in row.new_people() {
             if self.disabled.contains(email) {
                 let hint = format!("The account {email} is disabled; name somebody else, or enable it.");
-                return Some(error(row, email, Rule::DisabledPerson, hint));
+                return Some(error(row, email, RowRule::DisabledPerson, hint));
             }
         }
         let (project, team) = (&row.model.project, &row.model.team);
         let first = self.teams.get(project).filter(|first| *first != team && !self.projects.contains(project))?;
         let hint = format!("The project \"{project}\" stands under the team \"{first}\" too; a project has one team.");
-        Some(error(row, team, Rule::ProjectTeam, hint))
+        Some(error(row, team, RowRule::ProjectTeam, hint))
     }
 }
 
@@ -97,6 +97,6 @@ fn clashing(rows: &[Row], holders: &HashMap<String, ModelId>) -> BTreeSet<u64> {
     }
 }
 
-fn error(row: &Row, value: &str, rule: Rule, hint: String) -> RowError {
+fn error(row: &Row, value: &str, rule: RowRule, hint: String) -> RowError {
     RowError { line: row.model.line, column_index: None, column: None, value: super::shortened(value, 80), rule, hint }
 }

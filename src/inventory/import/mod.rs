@@ -39,7 +39,7 @@ pub use api::api;
 pub use apply::{import_file, import_inventory};
 pub use mapping::Mapping;
 pub use model::{
-    ImportPlan, ImportedModel, ImportedPerson, ImportedProject, ImportedRegion, LabelledNote, RowError, Rule,
+    ImportPlan, ImportedModel, ImportedPerson, ImportedProject, ImportedRegion, LabelledNote, RowError, RowRule,
 };
 pub use pages::pages;
 pub use plan::plan;

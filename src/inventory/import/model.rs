@@ -144,7 +144,7 @@ pub struct RowError {
     /// What stands there, shortened.
     pub value: String,
     /// The rule that is broken.
-    pub rule: Rule,
+    pub rule: RowRule,
     /// A sentence: what is wrong and what to do.
     pub hint: String,
 }
@@ -165,7 +165,7 @@ impl fmt::Display for RowError {
 /// The rules that a row can break. The names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Rule {
+pub enum RowRule {
     /// The row has more or fewer cells than the header, or a quote that is never closed.
     Cells,
     /// A text is longer than its limit.

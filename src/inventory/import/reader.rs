@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::bind::{Bound, Person};
 use super::field::{BoundDate, BoundField, OnDateError, is_blank};
-use super::model::{ImportedModel, ImportedPerson, LabelledNote, RowError, Rule, STATUSES, TIERS};
+use super::model::{ImportedModel, ImportedPerson, LabelledNote, RowError, RowRule, STATUSES, TIERS};
 use super::table::Row;
 use super::{MAX_NAME_CHARS, MAX_REGION_CODE_CHARS, one_line, shortened};
 use crate::words::{ModelStatus, RiskTier};
@@ -76,13 +76,17 @@ impl Reader<'_> {
         let field = &self.bound.key;
         match key {
             Ok(key) if key.is_empty() => {
-                self.fail(field, Rule::Required, "The key is blank; without it the row cannot be found again.".into());
+                self.fail(
+                    field,
+                    RowRule::Required,
+                    "The key is blank; without it the row cannot be found again.".into(),
+                );
             }
             Ok(key) => return key,
             Err(line) => {
                 let hint =
                     format!("Line {line} has the same key; choose a key that is unique, or on_repeat = \"number\".");
-                self.fail(field, Rule::RepeatedKey, hint);
+                self.fail(field, RowRule::RepeatedKey, hint);
             }
         }
         String::new()
@@ -120,7 +124,7 @@ impl Reader<'_> {
         }
         if !is_email(&email) {
             let hint = format!("\"{}\" is not an e-mail address for the {what}.", shortened(&email, 60));
-            self.fail(&person.email, Rule::Email, hint);
+            self.fail(&person.email, RowRule::Email, hint);
         }
         let name = person.name.as_ref().and_then(|field| {
             let name = one_line(&self.text(field)?);
@@ -140,7 +144,7 @@ impl Reader<'_> {
         if found.is_none() {
             let allowed = names.map(|(name, _)| name).join(", ");
             let text = shortened(&one_line(&text), 60);
-            self.fail(field, Rule::UnknownValue, format!("\"{text}\" is not a {what}; it is one of {allowed}."));
+            self.fail(field, RowRule::UnknownValue, format!("\"{text}\" is not a {what}; it is one of {allowed}."));
         }
         found
     }
@@ -155,7 +159,7 @@ impl Reader<'_> {
             let code = match field.look_up(&one_line(part)) {
                 Ok(code) => self.limit(field, "region code", one_line(&code), MAX_REGION_CODE_CHARS),
                 Err(hint) => {
-                    self.fail(field, Rule::UnknownValue, hint);
+                    self.fail(field, RowRule::UnknownValue, hint);
                     continue;
                 }
             };
@@ -188,7 +192,7 @@ impl Reader<'_> {
                 let formats = date.field.formats.join(", ");
                 let text = shortened(&one_line(text), 60);
                 let hint = format!("\"{text}\" is not a date in one of the mapping's formats ({formats}) and bounds.");
-                self.fail_at(Some(date.column), Rule::Date, hint);
+                self.fail_at(Some(date.column), RowRule::Date, hint);
             }
         }
         None
@@ -210,25 +214,29 @@ impl Reader<'_> {
     /// The text of a field after its table of values; none, with an error, if the table does not know it.
     fn text(&mut self, field: &BoundField) -> Option<String> {
         let found = field.look_up(&field.text(self.row, &self.bound.blank));
-        found.map_err(|hint| self.fail(field, Rule::UnknownValue, hint)).ok()
+        found.map_err(|hint| self.fail(field, RowRule::UnknownValue, hint)).ok()
     }
 
     fn limit(&mut self, field: &BoundField, what: &str, text: String, limit: usize) -> String {
         if text.chars().count() > limit {
-            self.fail(field, Rule::TooLong, format!("The {what} has more than {limit} characters; shorten it."));
+            self.fail(field, RowRule::TooLong, format!("The {what} has more than {limit} characters; shorten it."));
         }
         text
     }
 
     fn missing(&mut self, field: &BoundField, what: &str) {
-        self.fail(field, Rule::Required, format!("The {what} is needed and blank; fill it in, or give a when_blank."));
+        self.fail(
+            field,
+            RowRule::Required,
+            format!("The {what} is needed and blank; fill it in, or give a when_blank."),
+        );
     }
 
-    fn fail(&mut self, field: &BoundField, rule: Rule, hint: String) {
+    fn fail(&mut self, field: &BoundField, rule: RowRule, hint: String) {
         self.fail_at(field.columns().first().copied(), rule, hint);
     }
 
-    fn fail_at(&mut self, column: Option<usize>, rule: Rule, hint: String) {
+    fn fail_at(&mut self, column: Option<usize>, rule: RowRule, hint: String) {
         self.errors.push(RowError {
             line: self.row.line,
             column_index: column.map(|column| column + 1),

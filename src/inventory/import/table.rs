@@ -5,7 +5,7 @@ use csv::StringRecord;
 use encoding_rs::{Encoding, UTF_8};
 
 use super::mapping::FileOptions;
-use super::model::{RowError, Rule};
+use super::model::{RowError, RowRule};
 use super::{ImportError, MAX_CELL_CHARS, MAX_COLUMNS, MAX_FILE_BYTES, MAX_ROWS, folded, one_line, shortened};
 
 /// The longest column name, in characters: a longer one is a quote that is never closed.
@@ -124,21 +124,21 @@ fn check(line: u64, cells: &StringRecord, header: &Header, unclosed_quote: bool)
         Some(RowError { line, column_index: None, column: None, value, rule, hint })
     };
     if unclosed_quote {
-        return of_row(Rule::Cells, "A quote is opened in this row and never closed; close it.".to_owned());
+        return of_row(RowRule::Cells, "A quote is opened in this row and never closed; close it.".to_owned());
     }
     let (got, expected) = (cells.len(), header.0.len());
     let only_blanks_beyond = cells.iter().skip(expected).all(|cell| cell.trim().is_empty());
     if got < expected || !only_blanks_beyond {
         return of_row(
-            Rule::Cells,
+            RowRule::Cells,
             format!("The row has {got} cells and the header has {expected}; look for a missing quote or separator."),
         );
     }
     cells.iter().take(expected).enumerate().find_map(|(index, cell)| {
         let (rule, hint) = if cell.chars().nth(MAX_CELL_CHARS).is_some() {
-            (Rule::TooLong, format!("The cell has more than {MAX_CELL_CHARS} characters; shorten it."))
+            (RowRule::TooLong, format!("The cell has more than {MAX_CELL_CHARS} characters; shorten it."))
         } else if cell.contains('\0') {
-            (Rule::Character, "The cell holds a NUL character, which no database stores; remove it.".to_owned())
+            (RowRule::Character, "The cell holds a NUL character, which no database stores; remove it.".to_owned())
         } else {
             return None;
         };

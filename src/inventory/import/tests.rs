@@ -148,7 +148,10 @@ fn a_wrong_cell_is_named_by_line_and_column() {
         "Id,Name,Owner,Tier\r\n1,\"A\r\nB\",a@x.example,high\r\n\r\n2,C,nobody,huge\r\n,D,d@x.example,low\r\n",
     );
     let errors: Vec<_> = plan.errors.iter().map(|error| (error.line, error.column_index, error.rule)).collect();
-    assert_eq!(errors, [(5, Some(3), Rule::Email), (5, Some(4), Rule::UnknownValue), (6, Some(1), Rule::Required)]);
+    assert_eq!(
+        errors,
+        [(5, Some(3), RowRule::Email), (5, Some(4), RowRule::UnknownValue), (6, Some(1), RowRule::Required)]
+    );
     assert_eq!(
         plan.errors[1].to_string(),
         "line 5, column 4 \"Tier\": \"huge\" is not in the mapping's model.risk_tier.values; add it there, or give a default."
@@ -160,7 +163,7 @@ fn a_wrong_cell_is_named_by_line_and_column() {
 #[test]
 fn a_key_that_stands_there_twice_is_an_error() {
     let plan = plan_small("Id,Name,Owner,Tier\n7,A,a@x.example,low\n 7 ,B,b@x.example,low\n");
-    assert_eq!(plan.errors[0].rule, Rule::RepeatedKey);
+    assert_eq!(plan.errors[0].rule, RowRule::RepeatedKey);
     assert!(plan.errors[0].hint.starts_with("Line 2 has the same key"));
 }
 
@@ -169,7 +172,7 @@ fn a_row_of_the_wrong_width_is_an_error_and_the_others_come_in() {
     let plan = plan_small("Id,Name,Owner,Tier\n1,A\n2,B,b@x.example,low,,\n3,C,c@x.example,low,more\n");
     assert_eq!(
         plan.errors.iter().map(|error| (error.line, error.rule)).collect::<Vec<_>>(),
-        [(2, Rule::Cells), (4, Rule::Cells)]
+        [(2, RowRule::Cells), (4, RowRule::Cells)]
     );
     assert_eq!(plan.models.len(), 1);
 }
@@ -177,7 +180,7 @@ fn a_row_of_the_wrong_width_is_an_error_and_the_others_come_in() {
 #[test]
 fn a_quote_that_is_never_closed_is_an_error() {
     let plan = plan_small("Id,Name,Owner,Tier\n1,A,a@x.example,low\n2,B,b@x.example,\"low\n3,C,c@x.example,low\n");
-    assert_eq!((plan.errors[0].line, plan.errors[0].rule), (3, Rule::Cells));
+    assert_eq!((plan.errors[0].line, plan.errors[0].rule), (3, RowRule::Cells));
     assert!(plan.errors[0].hint.contains("never closed"));
 }
 
@@ -186,7 +189,7 @@ fn a_cell_that_is_too_long_or_holds_a_nul_is_an_error() {
     let long = "x".repeat(MAX_CELL_CHARS + 1);
     let plan = plan_small(&format!("Id,Name,Owner,Tier\n1,{long},a@x.example,low\n2,B\0,b@x.example,low\n"));
     let errors: Vec<_> = plan.errors.iter().map(|error| (error.line, error.column_index, error.rule)).collect();
-    assert_eq!(errors, [(2, Some(2), Rule::TooLong), (3, Some(2), Rule::Character)]);
+    assert_eq!(errors, [(2, Some(2), RowRule::TooLong), (3, Some(2), RowRule::Character)]);
 }
 
 #[test]
@@ -215,7 +218,7 @@ requires_regional_approval = true
     let defined: Vec<_> =
         plan.regions.iter().map(|region| (region.code.as_str(), region.definition.is_some())).collect();
     assert_eq!(defined, [("EU", false), ("UK", true)]);
-    assert_eq!((plan.errors[0].line, plan.errors[0].rule), (3, Rule::Required));
+    assert_eq!((plan.errors[0].line, plan.errors[0].rule), (3, RowRule::Required));
 }
 
 #[test]

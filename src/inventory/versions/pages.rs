@@ -172,7 +172,7 @@ async fn page(
         None => Action::ModelView,
     };
     visitor.actor.may(app, needed, &relations)?;
-    let title = format!("{} v{}", version.model_name, version.version_number);
+    let title = format!("{} {}", version.model_name, version.version_number);
     let planned = version.planned_production_date.map(|date| date.to_string());
     let page = VersionPage {
         may_submit: may(Action::VersionSubmit),

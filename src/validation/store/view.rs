@@ -7,7 +7,7 @@ use crate::db::{Db, DbError, Query, far_date};
 use crate::identity::Role;
 use crate::identity::access::VISIBLE_MODEL;
 use crate::ids::{ApprovalId, ModelId, RegionId, RequestId, TicketId, UserId, VersionId};
-use crate::validation::requests::{RequestFilter, Sort, StateFilter};
+use crate::validation::requests::{RequestFilter, RequestSort, StateFilter};
 use crate::validation::rules::{ApprovalState, ValidationType};
 use crate::web::paging::like_pattern;
 use crate::words::{Priority, RiskTier, ValidationState};
@@ -116,14 +116,14 @@ pub async fn list(
         other => query.when(" AND r.state = {}", other),
     };
     let (date, id) = after.unzip();
-    match filter.sort.unwrap_or(Sort::Newest) {
-        Sort::Newest => {
+    match filter.sort.unwrap_or(RequestSort::Newest) {
+        RequestSort::Newest => {
             query.when(" AND r.request_id < {}", id).when(" ORDER BY r.request_id DESC LIMIT {}", Some(limit + 1))
         }
-        Sort::Oldest => {
+        RequestSort::Oldest => {
             query.when(" AND r.request_id > {}", id).when(" ORDER BY r.request_id LIMIT {}", Some(limit + 1))
         }
-        Sort::Target => query
+        RequestSort::Target => query
             .when(" AND (COALESCE(r.target_date, $3), r.request_id) > ({}", date)
             .when(", {})", id)
             .when(" ORDER BY COALESCE(r.target_date, $3), r.request_id LIMIT {}", Some(limit + 1)),
@@ -134,7 +134,7 @@ pub async fn list(
 
 /// How many requests there are in each state, with the same filters but the state.
 #[derive(Debug, Clone, Copy, Default, Serialize, sqlx::FromRow, utoipa::ToSchema)]
-pub struct Counts {
+pub struct RequestCounts {
     /// All.
     pub all: i64,
     /// Neither approved nor cancelled.
@@ -150,7 +150,7 @@ pub struct Counts {
     pub cancelled: i64,
 }
 
-impl Counts {
+impl RequestCounts {
     /// How many match the filter of states.
     #[must_use]
     pub const fn of(&self, state: Option<StateFilter>) -> i64 {
@@ -176,7 +176,7 @@ pub async fn counts(
     sees_all: bool,
     filter: &RequestFilter,
     now: DateTime<Utc>,
-) -> Result<Counts, DbError> {
+) -> Result<RequestCounts, DbError> {
     let query = Query::new(
         "SELECT COUNT(*) AS \"all\",
                 COUNT(CASE WHEN r.state NOT IN ('APPROVED', 'CANCELLED') THEN 1 END) AS open,
