@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -20,7 +19,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{Arguments as _, AssertSqlSafe, ConnectOptions as _, Connection as _, FromRow, SqlSafeStr as _};
 
+mod sent;
 mod types;
+use sent::Sent;
 pub use types::{Value, json_list};
 pub(crate) use types::{column_type, text_enum};
 
@@ -35,7 +36,7 @@ impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 #[derive(Clone, Debug)]
 pub struct Db {
     pools: Pools,
-    statements: Arc<AtomicU64>,
+    sent: Arc<Sent>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,7 +86,7 @@ impl Db {
             .max_lifetime(None)
             .connect_with(options.pragma("query_only", "on"))
             .await?;
-        Ok(Self { pools: Pools::Sqlite { write, read }, statements: Arc::default() })
+        Ok(Self { pools: Pools::Sqlite { write, read }, sent: Arc::default() })
     }
 
     /// Connects to a PostgreSQL database, `postgres://user:password@host/name`.
@@ -105,7 +106,7 @@ impl Db {
             .acquire_timeout(Duration::from_secs(10))
             .connect_with(options)
             .await?;
-        Ok(Self { pools: Pools::Postgres(pool), statements: Arc::default() })
+        Ok(Self { pools: Pools::Postgres(pool), sent: Arc::default() })
     }
 
     /// Which engine runs.
@@ -115,12 +116,6 @@ impl Db {
             Pools::Sqlite { .. } => Engine::Sqlite,
             Pools::Postgres(_) => Engine::Postgres,
         }
-    }
-
-    /// How many statements were sent since the start; benches and tests count with it.
-    #[must_use]
-    pub fn statements(&self) -> u64 {
-        self.statements.load(Ordering::Relaxed)
     }
 
     /// Applies the migrations that are missing.
@@ -145,7 +140,7 @@ impl Db {
             Pools::Sqlite { write, .. } => Inner::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
             Pools::Postgres(pool) => Inner::Postgres(pool.begin().await?),
         };
-        Ok(Tx { inner, statements: Arc::clone(&self.statements) })
+        Ok(Tx { inner, sent: Arc::clone(&self.sent) })
     }
 
     /// Copies the embedded database into `file` while it is in use.
@@ -210,7 +205,7 @@ impl Db {
 #[derive(Debug)]
 pub struct Tx {
     inner: Inner,
-    statements: Arc<AtomicU64>,
+    sent: Arc<Sent>,
 }
 
 #[derive(Debug)]
@@ -293,7 +288,7 @@ macro_rules! on_engine {
         tracing::trace!(target: "countersign::sql", text = %$query.sql);
         match $conn.into() {
             Conn::Db(db) => {
-                db.statements.fetch_add(1, Ordering::Relaxed);
+                db.sent.note(&$query);
                 match &db.pools {
                     Pools::Sqlite { $pool, .. } => {
                         let ($statement, $executor) = ($query.sqlite()?, $pool);
@@ -306,7 +301,7 @@ macro_rules! on_engine {
                 }
             }
             Conn::Tx(tx) => {
-                tx.statements.fetch_add(1, Ordering::Relaxed);
+                tx.sent.note(&$query);
                 match &mut tx.inner {
                     Inner::Sqlite(tx) => {
                         let ($statement, $executor) = ($query.sqlite()?, &mut **tx);
@@ -323,6 +318,12 @@ macro_rules! on_engine {
 }
 
 impl Query {
+    /// The statement as it stands.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.sql
+    }
+
     /// A statement in the dialect both engines speak.
     pub fn new(sql: &'static str) -> Self {
         Self { sql: Cow::Borrowed(sql), values: Vec::new(), lock: false }

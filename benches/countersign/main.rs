@@ -92,7 +92,7 @@ impl Options {
 fn bench(engine: &'static str, sizes: Sizes, options: &Options) -> Run {
     eprintln!("{engine}, {} pairs: filling", sizes.pairs);
     let storage = server::Storage::new(engine);
-    let scene = seed::fill(&storage, sizes);
+    let scene = storage.fill(sizes);
     let server = Server::start(&storage);
     std::thread::sleep(Duration::from_secs(1));
     let mut run = Run::new(engine, sizes, server.first_answer, server.resident_bytes());

@@ -6,15 +6,11 @@
 //! these are too few, on minor versions of further models, which need no validation.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
-use countersign::app::{App, Settings, SystemClock};
+use countersign::app::App;
 use countersign::audit::{Act, Who};
-use countersign::db::{Db, Query, Tx};
+use countersign::db::{Query, Tx};
 use countersign::identity::digest_of_secret;
-use countersign::identity::policy::{self, Policy};
 use countersign::readiness;
-use sqlx::{AssertSqlSafe, Connection as _};
-
-use crate::server::Storage;
 
 const REGIONS: i64 = 10;
 const OWNERS: i64 = 100;
@@ -57,38 +53,8 @@ pub struct Scene {
     pub today: NaiveDate,
 }
 
-fn run<Out>(future: impl Future<Output = Out>) -> Out {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-/// Makes an empty PostgreSQL database.
-pub fn create_database(server: &str, name: &str) {
-    run(async {
-        let mut connection = sqlx::PgConnection::connect(server).await.unwrap();
-        let statement = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    });
-}
-
-/// Fills the database.
-pub fn fill(storage: &Storage, sizes: Sizes) -> Scene {
-    run(async {
-        let db = match &storage.database {
-            None => Db::open_sqlite(storage.folder.path()).await.unwrap(),
-            Some(address) => Db::open_postgres(address, 2).await.unwrap(),
-        };
-        db.migrate().await.unwrap();
-        let settings = Settings::default();
-        let app = App::new(settings, db, Policy::parse(policy::BUILT_IN).unwrap(), Box::new(SystemClock));
-        let scene = fill_database(&app, sizes).await;
-        Query::new("ANALYZE").run(&app.db).await.unwrap();
-        app.db.close().await;
-        scene
-    })
-}
-
-async fn fill_database(app: &App, sizes: Sizes) -> Scene {
+/// Fills an empty database.
+pub async fn fill_database(app: &App, sizes: Sizes) -> Scene {
     let models = sizes.pairs / 2 / REGIONS;
     let on_pairs = (models * REGIONS).min(sizes.open_tasks);
     let more_models = (sizes.open_tasks - on_pairs) / REGIONS;
@@ -102,6 +68,7 @@ async fn fill_database(app: &App, sizes: Sizes) -> Scene {
     facts(tx, now, on_pairs / REGIONS).await;
     readiness::rebuild(&mut act).await.unwrap();
     act.commit().await.unwrap();
+    Query::new("ANALYZE").run(&app.db).await.unwrap();
     let tasks: Vec<(i64,)> = Query::new(
         "SELECT t.task_id FROM deployment_tasks t JOIN regions r ON r.region_id = t.region_id
          WHERE t.status = 'PENDING' AND NOT r.requires_regional_approval ORDER BY (t.task_id * 7919) % 100003 LIMIT 5000",

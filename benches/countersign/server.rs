@@ -4,11 +4,15 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use countersign::app::{App, Settings, SystemClock};
+use countersign::db::Db;
+use countersign::identity::policy::{self, Policy};
+use sqlx::{AssertSqlSafe, Connection as _};
 use tempfile::TempDir;
 
 use crate::client::{Connection, Request};
 use crate::postgres::Postgres;
-use crate::seed::Caller;
+use crate::seed::{Caller, Scene, Sizes};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
 
@@ -32,11 +36,43 @@ impl Storage {
             let name = format!("bench_{}", COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
             // Durable: a confirmation waits for the disk, as it does in earnest.
             let server = Postgres::shared(true);
-            crate::seed::create_database(&server.address("postgres"), &name);
+            create_database(&server.address("postgres"), &name);
             server.address(&name)
         });
         Self { folder: TempDir::new().expect("a temporary folder"), database }
     }
+}
+
+impl Storage {
+    /// Fills it.
+    pub fn fill(&self, sizes: Sizes) -> Scene {
+        run(async {
+            let db = match &self.database {
+                None => Db::open_sqlite(self.folder.path()).await.unwrap(),
+                Some(address) => Db::open_postgres(address, 2).await.unwrap(),
+            };
+            db.migrate().await.unwrap();
+            let policy = Policy::parse(policy::BUILT_IN).unwrap();
+            let app = App::new(Settings::default(), db, policy, Box::new(SystemClock));
+            let scene = crate::seed::fill_database(&app, sizes).await;
+            app.db.close().await;
+            scene
+        })
+    }
+}
+
+fn run<Out>(future: impl Future<Output = Out>) -> Out {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Makes an empty PostgreSQL database.
+fn create_database(server: &str, name: &str) {
+    run(async {
+        let mut connection = sqlx::PgConnection::connect(server).await.unwrap();
+        let statement = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
 }
 
 /// The running binary.

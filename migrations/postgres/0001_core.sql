@@ -155,7 +155,8 @@ CREATE TABLE models (
 CREATE INDEX models_by_owner ON models (owner_id);
 CREATE INDEX models_by_developer ON models (developer_id);
 CREATE INDEX models_by_project ON models (project_id);
-CREATE INDEX models_by_status ON models (status);
+CREATE INDEX models_by_status ON models (status, model_id);
+CREATE INDEX models_by_tier ON models (risk_tier, model_id);
 
 CREATE TABLE model_regions (
     model_id           BIGINT NOT NULL REFERENCES models,
@@ -276,11 +277,16 @@ CREATE TABLE validation_regions (
 );
 
 -- A version's validation is its newest request that is not cancelled.
+CREATE VIEW version_requests AS
+SELECT v.version_id, (SELECT MAX(q.request_id) FROM validation_versions x JOIN validation_requests q ON q.request_id = x.request_id
+                      WHERE x.version_id = v.version_id AND q.state <> 'CANCELLED') AS request_id
+FROM versions v;
+
+-- The same with what is known of it, for versions that have one. To join it to the left, join
+-- version_requests and validation_requests: SQLite reads a view that joins as a whole there.
 CREATE VIEW version_validations AS
-SELECT v.version_id, r.request_id, r.state, r.completion_date, r.completed_at
-FROM versions v JOIN validation_requests r ON r.request_id = (
-    SELECT MAX(q.request_id) FROM validation_versions x JOIN validation_requests q ON q.request_id = x.request_id
-    WHERE x.version_id = v.version_id AND q.state <> 'CANCELLED');
+SELECT vr.version_id, r.request_id, r.state, r.completion_date, r.completed_at
+FROM version_requests vr JOIN validation_requests r ON r.request_id = vr.request_id;
 
 -- One row a required approval; `digests` is what the approver saw: version number and artifact digest.
 CREATE TABLE validation_approvals (
@@ -390,6 +396,7 @@ CREATE TABLE override_reviews (
     comment         TEXT
 );
 CREATE INDEX override_reviews_open ON override_reviews (state, opened_at);
+CREATE INDEX override_reviews_by_time ON override_reviews (opened_at, override_id);
 CREATE INDEX override_reviews_by_version ON override_reviews (version_id);
 
 -- Readiness: the read model of `approved, not ratified`, rebuilt a model at a time in the same
@@ -465,6 +472,7 @@ CREATE TABLE approval_inbox_items (
 );
 -- A ticket is made once a thing to decide.
 CREATE UNIQUE INDEX approval_inbox_items_once ON approval_inbox_items (kind, subject_id) WHERE state = 'pending';
+CREATE INDEX approval_inbox_items_all ON approval_inbox_items (due_at, ticket_id);
 CREATE INDEX approval_inbox_items_due ON approval_inbox_items (state, due_at, ticket_id);
 CREATE INDEX approval_inbox_items_by_requester ON approval_inbox_items (requested_by_id, due_at);
 CREATE INDEX approval_inbox_items_by_role ON approval_inbox_items (required_role, region_id) WHERE state = 'pending';
@@ -480,6 +488,7 @@ CREATE TABLE approval_inbox_actions (
     at         TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX approval_inbox_actions_by_ticket ON approval_inbox_actions (ticket_id, action_id);
+CREATE INDEX approval_inbox_actions_by_person ON approval_inbox_actions (by_id, action, ticket_id);
 
 -- Which approvals a decision needs: the most specific rule of a kind wins.
 CREATE TABLE approval_rules (

@@ -129,6 +129,9 @@ macro_rules! column_type {
 pub(crate) use column_type;
 
 /// Declares an enumeration that is a word in JSON, in the database and on pages.
+///
+/// The word is a `tt`, not a `literal`: the derive of `ToSchema` does not see into the latter, and the
+/// API's description would give the variants' names instead.
 macro_rules! text_enum {
     ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:tt),* $(,)? }) => {
         $(#[$meta])*

@@ -104,7 +104,8 @@ pub async fn facts(
          JOIN versions v ON v.version_id = t.version_id
          JOIN models m ON m.model_id = t.model_id
          LEFT JOIN regions r ON r.region_id = t.region_id
-         LEFT JOIN version_validations vv ON vv.version_id = t.version_id
+         LEFT JOIN version_requests vq ON vq.version_id = t.version_id
+         LEFT JOIN validation_requests vv ON vv.request_id = vq.request_id
          LEFT JOIN minor_change_rules rule ON rule.risk_tier = m.risk_tier
          WHERE t.task_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))
          ORDER BY t.task_id",
@@ -262,7 +263,8 @@ const VIEW_JOINS: &str = ") t
     JOIN users a ON a.user_id = t.assigned_to_id
     LEFT JOIN users c ON c.user_id = t.confirmed_by_id
     LEFT JOIN regions r ON r.region_id = t.region_id
-    LEFT JOIN version_validations vv ON vv.version_id = t.version_id
+    LEFT JOIN version_requests vq ON vq.version_id = t.version_id
+         LEFT JOIN validation_requests vv ON vv.request_id = vq.request_id
     LEFT JOIN minor_change_rules rule ON rule.risk_tier = m.risk_tier
     ORDER BY t.planned_production_date, t.task_id";
 
@@ -442,7 +444,8 @@ pub async fn version(conn: impl Into<Conn<'_>>, version: VersionId) -> Result<Op
                 vv.completion_date AS validation_approved_date,
                 (v.change_type = 'MAJOR' OR COALESCE(rule.needs_validation, FALSE)) AS needs_validation
          FROM versions v JOIN models m ON m.model_id = v.model_id
-         LEFT JOIN version_validations vv ON vv.version_id = v.version_id
+         LEFT JOIN version_requests vq ON vq.version_id = v.version_id
+         LEFT JOIN validation_requests vv ON vv.request_id = vq.request_id
          LEFT JOIN minor_change_rules rule ON rule.risk_tier = m.risk_tier
          WHERE v.version_id = $1",
     )

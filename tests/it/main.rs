@@ -25,5 +25,6 @@ mod inventory;
 mod readiness;
 mod readiness_property;
 mod reports;
+mod statements;
 mod tasks;
 mod validation;

@@ -132,7 +132,7 @@ pub struct TicketView {
 macro_rules! ticket_from {
     () => {
         " FROM approval_inbox_items i
-          JOIN users rq ON rq.user_id = i.requested_by_id
+          LEFT JOIN users rq ON rq.user_id = i.requested_by_id
           LEFT JOIN models m ON m.model_id = i.model_id
           LEFT JOIN versions v ON v.version_id = i.version_id
           LEFT JOIN regions r ON r.region_id = i.region_id
@@ -386,7 +386,8 @@ pub async fn subjects(db: &Db, ticket: TicketId) -> Result<Vec<Subject>, DbError
          JOIN models m ON m.model_id = v.model_id
          JOIN users su ON su.user_id = v.submitted_by_id
          LEFT JOIN artifacts af ON af.digest = v.artifact_digest
-         LEFT JOIN version_validations vv ON vv.version_id = v.version_id
+         LEFT JOIN version_requests vq ON vq.version_id = v.version_id
+         LEFT JOIN validation_requests vv ON vv.request_id = vq.request_id
          LEFT JOIN version_targets t ON t.version_id = v.version_id
          LEFT JOIN regions r ON r.region_id = t.region_id
          LEFT JOIN regional_approvals ra ON ra.version_id = v.version_id AND ra.region_id = r.region_id AND ra.lapsed_at IS NULL

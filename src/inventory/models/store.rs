@@ -60,52 +60,58 @@ pub async fn list(
     let keys: Option<(String, ModelId)> = filter.cursor.as_ref().map(|cursor| cursor.keys()).transpose()?;
     let (text, number) = keys.unzip();
     let query = Query::new(
-        "WITH hits AS (
-         SELECT m.model_id, m.name, m.risk_tier, m.status, m.owner_id, m.project_id
-         FROM models m WHERE ($3 OR ",
+        "SELECT m.model_id, m.name, m.risk_tier, m.status, m.owner_id, o.name AS owner_name, m.project_id, p.name AS project_name,
+                (SELECT COUNT(*) FROM region_deployments d WHERE d.model_id = m.model_id AND d.live_to IS NULL) AS live_regions,
+                (SELECT COUNT(*) FROM models m WHERE TRUE",
     )
     .bind(actor.user_id)
-    .bind(app.now())
-    .bind(access::sees_all_models(app, actor))
-    .push(access::VISIBLE_MODEL)
-    .push(")")
-    .when(
-        " AND LOWER(m.name || ' ' || COALESCE(m.external_key, '') || ' ' || m.description) LIKE {} ESCAPE '\\'",
-        filter.q.as_deref().map(like_pattern),
-    )
-    .when(" AND m.status = {}", filter.status)
-    .when(" AND m.risk_tier = {}", filter.risk_tier)
-    .when(" AND m.project_id = {}", filter.project_id)
-    .when(" AND m.owner_id = {}", filter.owner_id(actor)?)
-    .when(
-        " AND EXISTS (SELECT 1 FROM model_regions fr WHERE fr.model_id = m.model_id AND fr.region_id = {})",
-        filter.region_id,
-    )
-    .push(
-        ") SELECT h.model_id, h.name, h.risk_tier, h.status, h.owner_id, o.name AS owner_name,
-                h.project_id, p.name AS project_name, (SELECT COUNT(*) FROM hits) AS total_count,
-                (SELECT COUNT(*) FROM region_deployments d WHERE d.model_id = h.model_id AND d.live_to IS NULL) AS live_regions
-         FROM hits h JOIN users o ON o.user_id = h.owner_id JOIN projects p ON p.project_id = h.project_id WHERE TRUE",
-    )
-    .when(after, text)
-    .when(", {})", number)
-    .push(order)
-    .when(" LIMIT {}", Some(limit + 1));
+    .bind(app.now());
+    let query = matching(query, app, actor, filter)?.push(
+        ") AS total_count
+         FROM models m JOIN users o ON o.user_id = m.owner_id JOIN projects p ON p.project_id = m.project_id WHERE TRUE",
+    );
+    let query = matching(query, app, actor, filter)?
+        .when(after, text)
+        .when(", {})", number)
+        .push(order)
+        .when(" LIMIT {}", Some(limit + 1));
     Ok(query.all(&app.db).await?)
+}
+
+/// Appends what the filter asks of a model `m`; `$1` and `$2` are the person and the instant.
+fn matching(query: Query, app: &App, actor: &Actor, filter: &ModelFilter) -> Result<Query> {
+    let query = if access::sees_all_models(app, actor) {
+        query
+    } else {
+        query.push(" AND m.model_id IN ").push(access::RELATED_MODELS)
+    };
+    Ok(query
+        .when(
+            " AND LOWER(m.name || ' ' || COALESCE(m.external_key, '') || ' ' || m.description) LIKE {} ESCAPE '\\'",
+            filter.q.as_deref().map(like_pattern),
+        )
+        .when(" AND m.status = {}", filter.status)
+        .when(" AND m.risk_tier = {}", filter.risk_tier)
+        .when(" AND m.project_id = {}", filter.project_id)
+        .when(" AND m.owner_id = {}", filter.owner_id(actor)?)
+        .when(
+            " AND EXISTS (SELECT 1 FROM model_regions fr WHERE fr.model_id = m.model_id AND fr.region_id = {})",
+            filter.region_id,
+        ))
 }
 
 /// How a page starts behind its cursor (the number follows), and how rows are ordered.
 const fn sort_sql(sort: ModelSort) -> (&'static str, &'static str) {
     match sort {
-        ModelSort::Name => (" AND (h.name, h.model_id) > ({}", " ORDER BY h.name, h.model_id"),
-        ModelSort::NameDown => (" AND (h.name, h.model_id) < ({}", " ORDER BY h.name DESC, h.model_id DESC"),
-        ModelSort::Tier => (" AND (h.risk_tier, h.model_id) > ({}", " ORDER BY h.risk_tier, h.model_id"),
-        ModelSort::TierDown => (" AND (h.risk_tier, h.model_id) < ({}", " ORDER BY h.risk_tier DESC, h.model_id DESC"),
-        ModelSort::Status => (" AND (h.status, h.model_id) > ({}", " ORDER BY h.status, h.model_id"),
-        ModelSort::StatusDown => (" AND (h.status, h.model_id) < ({}", " ORDER BY h.status DESC, h.model_id DESC"),
+        ModelSort::Name => (" AND (m.name, m.model_id) > ({}", " ORDER BY m.name, m.model_id"),
+        ModelSort::NameDown => (" AND (m.name, m.model_id) < ({}", " ORDER BY m.name DESC, m.model_id DESC"),
+        ModelSort::Tier => (" AND (m.risk_tier, m.model_id) > ({}", " ORDER BY m.risk_tier, m.model_id"),
+        ModelSort::TierDown => (" AND (m.risk_tier, m.model_id) < ({}", " ORDER BY m.risk_tier DESC, m.model_id DESC"),
+        ModelSort::Status => (" AND (m.status, m.model_id) > ({}", " ORDER BY m.status, m.model_id"),
+        ModelSort::StatusDown => (" AND (m.status, m.model_id) < ({}", " ORDER BY m.status DESC, m.model_id DESC"),
         // Numbers are given in the order of making.
-        ModelSort::Created => (" AND ('', h.model_id) > ({}", " ORDER BY h.model_id"),
-        ModelSort::CreatedDown => (" AND ('', h.model_id) < ({}", " ORDER BY h.model_id DESC"),
+        ModelSort::Created => (" AND ('', m.model_id) > ({}", " ORDER BY m.model_id"),
+        ModelSort::CreatedDown => (" AND ('', m.model_id) < ({}", " ORDER BY m.model_id DESC"),
     }
 }
 

@@ -31,7 +31,8 @@ pub async fn view(db: &Db, version: VersionId) -> Result<Option<VersionView>, Db
                 EXISTS (SELECT 1 FROM version_regions r WHERE r.version_id = v.version_id) AS names_regions
          FROM versions v JOIN models m ON m.model_id = v.model_id JOIN users u ON u.user_id = v.submitted_by_id
          LEFT JOIN minor_change_rules rule ON rule.risk_tier = m.risk_tier
-         LEFT JOIN version_validations vv ON vv.version_id = v.version_id
+         LEFT JOIN version_requests vq ON vq.version_id = v.version_id
+         LEFT JOIN validation_requests vv ON vv.request_id = vq.request_id
          LEFT JOIN artifacts a ON a.digest = v.artifact_digest
          WHERE v.version_id = $1",
     )
@@ -50,7 +51,8 @@ pub async fn rows(db: &Db, model: ModelId, after: Option<VersionId>, limit: i64)
                 EXISTS (SELECT 1 FROM region_deployments d WHERE d.version_id = v.version_id) AS live_ever,
                 u.name AS submitted_by_name, v.created_at
          FROM versions v JOIN users u ON u.user_id = v.submitted_by_id
-         LEFT JOIN version_validations vv ON vv.version_id = v.version_id
+         LEFT JOIN version_requests vq ON vq.version_id = v.version_id
+         LEFT JOIN validation_requests vv ON vv.request_id = vq.request_id
          WHERE v.model_id = $1",
     )
     .bind(model)
@@ -74,7 +76,8 @@ pub async fn facts(conn: impl Into<Conn<'_>>, model: ModelId) -> Result<(Vec<Fac
                 EXISTS (SELECT 1 FROM region_deployments d WHERE d.version_id = v.version_id AND d.live_to IS NULL) AS live_now,
                 EXISTS (SELECT 1 FROM region_deployments d WHERE d.version_id = v.version_id) AS live_ever,
                 FALSE AS retired
-         FROM versions v LEFT JOIN version_validations vv ON vv.version_id = v.version_id WHERE v.model_id = $1
+         FROM versions v LEFT JOIN version_requests vq ON vq.version_id = v.version_id
+         LEFT JOIN validation_requests vv ON vv.request_id = vq.request_id WHERE v.model_id = $1
          UNION ALL
          SELECT 0, r.number, 'MINOR', NULL, NULL, FALSE, FALSE, TRUE FROM retired_version_numbers r WHERE r.model_id = $1",
     )

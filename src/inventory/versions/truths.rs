@@ -231,14 +231,16 @@ async fn rows(db: &Db, condition: &'static str, id: i64) -> Result<Vec<Row>, DbE
          FROM version_targets vt JOIN versions v ON v.version_id = vt.version_id JOIN regions r ON r.region_id = vt.region_id
          JOIN models m ON m.model_id = v.model_id
          LEFT JOIN minor_change_rules rule ON rule.risk_tier = m.risk_tier
-         LEFT JOIN version_validations vv ON vv.version_id = v.version_id
+         LEFT JOIN version_requests vq ON vq.version_id = v.version_id
+         LEFT JOIN validation_requests vv ON vv.request_id = vq.request_id
          LEFT JOIN region_deployments d ON d.region_deployment_id =
               (SELECT MAX(x.region_deployment_id) FROM region_deployments x
                WHERE x.version_id = v.version_id AND x.region_id = r.region_id)
          LEFT JOIN override_reviews o ON o.task_id = d.task_id
          LEFT JOIN region_deployments l ON l.model_id = v.model_id AND l.region_id = r.region_id AND l.live_to IS NULL
          LEFT JOIN versions lv ON lv.version_id = l.version_id
-         LEFT JOIN version_validations lvv ON lvv.version_id = l.version_id
+         LEFT JOIN version_requests lvq ON lvq.version_id = l.version_id
+         LEFT JOIN validation_requests lvv ON lvv.request_id = lvq.request_id
          LEFT JOIN deployment_tasks t ON t.version_id = v.version_id AND t.status IN ('PENDING', 'ADJUSTED')
               AND t.task_id = (SELECT MIN(y.task_id) FROM deployment_tasks y
                                WHERE y.version_id = v.version_id AND y.status IN ('PENDING', 'ADJUSTED')
