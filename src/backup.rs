@@ -2,21 +2,24 @@
 //!
 //! A backup is taken while the server runs, and verified before it gets its name: the database's
 //! own check, the whole ledger, a SHA-256 of every file. A restore verifies the same before it
-//! touches what is there. Neither reads settings or prints anything.
+//! touches what is there, and replaces a PostgreSQL database in one transaction. Neither reads
+//! settings or prints anything.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Context as _;
+use countersign_ledger::Head;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::audit::verify;
 use crate::db::{Db, Engine};
+
+mod postgres;
 
 /// The manifest's name in the folder.
 const MANIFEST: &str = "manifest.json";
@@ -36,10 +39,10 @@ pub struct Manifest {
     pub version: String,
     /// When it was made.
     pub made_at: chrono::DateTime<chrono::Utc>,
-    /// How many entries its ledger has; none for PostgreSQL, whose dump is verified after a restore.
-    pub ledger_entries: Option<i64>,
+    /// How many entries its ledger has.
+    pub ledger_entries: i64,
     /// The hash of the last of them.
-    pub ledger_head: Option<String>,
+    pub ledger_head: String,
     /// Every file, by its path in the folder, with its SHA-256.
     pub files: BTreeMap<String, String>,
 }
@@ -56,17 +59,14 @@ pub async fn make(app: &App, database: &str, target: &Path) -> anyhow::Result<Ma
         fs::remove_dir_all(&part)?;
     }
     fs::create_dir_all(&part).with_context(|| format!("{} cannot be made", part.display()))?;
-    let (ledger_entries, ledger_head) = match app.db.engine() {
+    let ledger = match app.db.engine() {
         Engine::Sqlite => {
             app.db.copy_into(&part.join(DATABASE)).await.context("The database cannot be copied")?;
-            let (entries, head) = verify_database(&part).await?;
-            (Some(entries), Some(head))
+            verify_database(&part).await?
         }
         Engine::Postgres => {
-            let mut dump = Command::new("pg_dump");
-            dump.args(["--format=custom", "--no-owner", "--file"]).arg(part.join(DUMP)).arg(database);
-            run_tool(dump, "pg_dump").await?;
-            (None, None)
+            postgres::dump(database, &part.join(DUMP)).await?;
+            postgres::verify(&part.join(DUMP)).await?
         }
     };
     // Artifacts are written before the database names them and never change, so whatever the copied
@@ -79,6 +79,7 @@ pub async fn make(app: &App, database: &str, target: &Path) -> anyhow::Result<Ma
         files.insert(path_text(&file)?, digest(&part.join(&file))?);
     }
     let version = env!("CARGO_PKG_VERSION").to_owned();
+    let (ledger_entries, ledger_head) = (ledger.seq, ledger.hash);
     let manifest = Manifest { form: 1, version, made_at: app.now(), ledger_entries, ledger_head, files };
     fs::write(part.join(MANIFEST), serde_json::to_vec_pretty(&manifest)?)?;
     fs::rename(&part, target).with_context(|| format!("The backup cannot be named {name}"))?;
@@ -147,11 +148,12 @@ pub async fn restore(
         copy(&source.join(path), &staged.join(path))?;
     }
     if of_postgres {
-        restore_postgres(&source.join(DUMP), database, force).await?;
+        postgres::verify(&source.join(DUMP)).await?;
+        postgres::restore(&source.join(DUMP), database, force).await?;
     } else {
         verify_database(&staged).await?;
     }
-    // Until here nothing was replaced; from here only names change.
+    // Until here no file was replaced, and the database at once; from here only names change.
     for entry in old {
         fs::rename(data.join(&entry), replaced.join(&entry))?;
     }
@@ -161,21 +163,6 @@ pub async fn restore(
     }
     fs::remove_dir(&staged)?;
     fs::remove_dir_all(&replaced)?;
-    Ok(())
-}
-
-async fn restore_postgres(dump: &Path, database: &str, force: bool) -> anyhow::Result<()> {
-    let mut tool = Command::new("pg_restore");
-    tool.args(["--no-owner", "--exit-on-error", "--single-transaction"]);
-    if force {
-        tool.args(["--clean", "--if-exists"]);
-    }
-    tool.arg("--dbname").arg(database).arg(dump);
-    run_tool(tool, "pg_restore").await?;
-    let db = Db::open_postgres(database, 1).await?;
-    let verified = verify(&db).await;
-    db.close().await;
-    verified?.map_err(|(_, fault)| fault).context("The restored ledger does not verify")?;
     Ok(())
 }
 
@@ -197,23 +184,12 @@ pub fn clear(data: &Path) -> anyhow::Result<()> {
 }
 
 /// Checks the embedded database in `folder` and its ledger; returns the ledger's length and head.
-async fn verify_database(folder: &Path) -> anyhow::Result<(i64, String)> {
+async fn verify_database(folder: &Path) -> anyhow::Result<Head> {
     let db = Db::open_sqlite(folder).await.context("The copied database cannot be opened")?;
     db.check_integrity().await?;
     let verified = verify(&db).await;
     db.close().await;
-    let head = verified?.map_err(|(_, fault)| fault).context("The ledger does not verify")?;
-    Ok((head.seq, head.hash))
-}
-
-/// Runs one of PostgreSQL's own tools.
-async fn run_tool(mut tool: Command, name: &'static str) -> anyhow::Result<()> {
-    let done = tokio::task::spawn_blocking(move || tool.output()).await?;
-    let done =
-        done.with_context(|| format!("{name} is needed for a PostgreSQL database; install postgresql-client"))?;
-    let said = String::from_utf8_lossy(&done.stderr);
-    anyhow::ensure!(done.status.success(), "{name} failed: {}", said.trim());
-    Ok(())
+    verified?.map_err(|(_, fault)| fault).context("The ledger does not verify")
 }
 
 /// What belongs to the running product or to an unfinished restore, and is not part of a backup.

@@ -231,7 +231,7 @@ impl Act {
 }
 
 /// An instant as entries are hashed with it.
-fn ledger_time(at: DateTime<Utc>) -> String {
+pub(crate) fn ledger_time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

@@ -16,7 +16,8 @@ Examples:
 
 const RESTORE_EXAMPLES: &str = "\
 Verifies the backup first: a file that was changed, is missing or was added stops it, and nothing is
-replaced. Stop the server before. With PostgreSQL it calls pg_restore into an empty database.
+replaced. Stop the server before. With PostgreSQL it calls pg_restore, which fills an empty database,
+or with --force replaces what the database holds, wholly or not at all.
 
 Examples:
   countersign restore /backups/2026-03-31 --data /var/lib/countersign
@@ -53,9 +54,7 @@ pub async fn make(args: Backup) -> anyhow::Result<()> {
     let manifest = backup::make(&app, &config.database, &args.folder).await?;
     app.db.close().await;
     println!("{} holds {} files, each with its SHA-256.", args.folder.display(), manifest.files.len());
-    if let (Some(entries), Some(head)) = (manifest.ledger_entries, &manifest.ledger_head) {
-        println!("Its ledger verifies: {entries} entries, head {head}.");
-    }
+    println!("Its ledger verifies: {} entries, head {}.", manifest.ledger_entries, manifest.ledger_head);
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod harness;
 
 mod approvals;
 mod audit;
+mod backup;
 mod cli;
 mod concurrency;
 mod crash;
