@@ -66,8 +66,7 @@ pub async fn keep<E: std::fmt::Display>(
         let chunk = chunk.map_err(|cause| Error::new(&error::MALFORMED, format!("The upload broke off: {cause}.")))?;
         size += chunk.len();
         if size > app.settings.max_upload_bytes {
-            let most = app.settings.max_upload_bytes;
-            return Err(Error::new(&error::TOO_LARGE, format!("An artifact has at most {most} bytes here.")));
+            return Err(crate::web::too_large(app.settings.max_upload_bytes));
         }
         hasher.update(&chunk);
         file.write_all(&chunk).await.map_err(Error::internal)?;

@@ -290,26 +290,31 @@ impl FromRequest<App> for MultipartBody {
         let form = Multipart::from_request(request, app)
             .await
             .map_err(|cause| Error::new(&error::UNSUPPORTED_MEDIA, cause.body_text()))?;
-        let (fields, files) = read_multipart(form).await?;
+        let (fields, files) = read_multipart(form, app.settings.max_upload_bytes).await?;
         Ok(Self { fields, files })
     }
+}
+
+/// What is sent is larger than the operator lets uploads be.
+pub(crate) fn too_large(most: usize) -> Error {
+    Error::new(&error::TOO_LARGE, format!("An upload has at most {} MiB here.", most >> 20))
+        .hint("Make it smaller, or ask whoever runs the server for more.")
 }
 
 /// The parts of a multipart body: text fields, and files with their names.
 type Multiparts = (BTreeMap<String, String>, BTreeMap<String, (String, Bytes)>);
 
-/// Reads a multipart body whole; its size is limited by the route.
+/// Reads a multipart body whole, which its route limits to `most` bytes.
 ///
 /// # Errors
 /// `malformed`, `too_large`.
-pub async fn read_multipart(mut form: Multipart) -> Result<Multiparts> {
+async fn read_multipart(mut form: Multipart, most: usize) -> Result<Multiparts> {
     let refuse = |cause: axum::extract::multipart::MultipartError| {
-        let code = if cause.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-            &error::TOO_LARGE
+        if cause.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            too_large(most)
         } else {
-            &error::MALFORMED
-        };
-        Error::new(code, cause.body_text())
+            Error::new(&error::MALFORMED, cause.body_text())
+        }
     };
     let (mut fields, mut files) = (BTreeMap::new(), BTreeMap::new());
     while let Some(part) = form.next_field().await.map_err(refuse)? {

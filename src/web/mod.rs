@@ -19,6 +19,7 @@ pub mod select;
 pub mod shell;
 
 pub use etag::{IfMatch, Revision, Tagged};
+pub(crate) use extract::too_large;
 pub use extract::{Caller, Form, Json, MultipartBody, Path, Query, Upload, Visitor};
 pub use form::Refusal;
 pub use paging::{Cursor, Page};

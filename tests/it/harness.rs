@@ -105,7 +105,7 @@ impl T {
 
     fn new(db: Db, folder: TempDir, storage: Storage) -> Self {
         let clock = HeldClock(Arc::new(Mutex::new(instant("2026-03-31T12:00:00Z"))));
-        let settings = Settings { data: folder.path().to_owned(), ..Settings::default() };
+        let settings = Settings { data: folder.path().to_owned(), max_upload_bytes: MOST_BYTES, ..Settings::default() };
         let policy = Policy::parse(policy::BUILT_IN).unwrap();
         let app = App::new(settings, db, policy, Box::new(clock.clone()));
         let router = countersign::router::router(app.clone());
@@ -169,6 +169,9 @@ impl T {
         Act::begin(self.app(), &Who::system("test")).await.unwrap()
     }
 }
+
+/// How large an upload may be: less than in earnest, so that a test can go beyond it.
+pub const MOST_BYTES: usize = 4 << 20;
 
 /// A clock that moves only when told.
 #[derive(Clone, Debug)]

@@ -16,7 +16,8 @@ use crate::harness::T;
 const FEDERAL: &[u8] = include_bytes!("../data/federal-ai-use-cases-2024.csv");
 const FEDERAL_MAPPING: &str = "federal-ai-use-cases-2024";
 
-const MAPPING: &str = r#"
+/// The mapping of a desk's file.
+pub const MAPPING: &str = r#"
 source = "desk"
 [key]
 column = "Id"
@@ -71,7 +72,7 @@ fn sums(report: &ImportReport) -> (usize, usize, usize, usize) {
 }
 
 /// A form with files: each part is a field's name, a file name (none for a plain field), and bytes.
-fn multipart(parts: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
+pub fn multipart(parts: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, file, bytes) in parts {
         body.extend(format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"").bytes());
@@ -86,7 +87,8 @@ fn multipart(parts: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
     body
 }
 
-const FORM: &str = "multipart/form-data; boundary=edge";
+/// Its type.
+pub const FORM: &str = "multipart/form-data; boundary=edge";
 
 impl Person {
     async fn imports(&self, query: &str, file_name: &str, file: &str) -> Answer {

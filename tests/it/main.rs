@@ -28,4 +28,5 @@ mod readiness_property;
 mod reports;
 mod statements;
 mod tasks;
+mod uploads;
 mod validation;

@@ -89,7 +89,10 @@ async fn set(mut act: Act, model: ModelId, version: VersionId, digest: &Digest) 
         return super::view(&app, version).await;
     }
     if state.live_ever {
-        let detail = format!("Version {} was ratified with its artifact, which can no longer change.", state.number);
+        let detail = match state.artifact_digest {
+            Some(_) => format!("Version {} was ratified with its artifact, which can no longer change.", state.number),
+            None => format!("Version {} was ratified without an artifact; none can be named now.", state.number),
+        };
         return Err(Error::new(&error::VERSION_IN_USE, detail).hint("Submit a new version for the new bytes."));
     }
     store::set_artifact(&mut act.tx, version, digest.as_str()).await?;
