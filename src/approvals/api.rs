@@ -1,12 +1,13 @@
 //! The inbox over JSON.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::rules::{ApprovalRule, Verdict};
 use super::{
-    Decision, Inbox, InboxFilter, MinorChangeRule, NewRule, Rulebook, TicketDetail, TicketView, decisions, inbox,
-    rulebook,
+    Decision, Inbox, InboxFilter, MinorChangeRule, NewRule, Rulebook, TicketDetail, TicketView, decisions, expiry,
+    inbox, rulebook,
 };
 use crate::app::App;
 use crate::error::{Problem, Result};
@@ -130,6 +131,20 @@ pub async fn assign(
 ) -> Result<Tagged<TicketView>> {
     let ticket = decisions::assign(&app, &actor, ticket_id, body.user_id).await?;
     Ok(Tagged(ticket.revision, ticket))
+}
+
+/// Ask the question of an expired ticket again.
+#[utoipa::path(post, path = "/approvals/inbox/{ticket_id}/ask-again", tag = "Approvals",
+    params(("ticket_id" = TicketId, Path)),
+    responses((status = 201, body = TicketView), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem)))]
+pub async fn ask_again(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(ticket_id): Path<TicketId>,
+) -> Result<(StatusCode, Tagged<TicketView>)> {
+    let ticket = expiry::ask_again(&app, &actor, ticket_id).await?;
+    Ok((StatusCode::CREATED, Tagged(ticket.revision, ticket)))
 }
 
 /// The rules that say which approvals are needed.

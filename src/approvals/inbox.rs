@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::decisions::requirement;
+use super::expiry::may_ask_again;
 use super::rules::{Risk, TicketAction, TicketKind, TicketState, View, ineligible};
 use super::store::{self, Candidate, Past, Subject, TicketCounts, TicketView};
 use crate::app::App;
@@ -111,6 +112,8 @@ pub struct TicketDetail {
     pub ticket: TicketView,
     /// Why the person who looks cannot decide it; none if they can.
     pub cannot_decide_because: Option<String>,
+    /// Whether it has expired, and the person who looks may ask it again.
+    pub may_ask_again: bool,
     /// What to look at before deciding.
     pub checks: Vec<Check>,
     /// What is decided on: the versions, each with the three truths of its regions.
@@ -196,10 +199,19 @@ pub struct TicketEvent {
 pub async fn ticket(app: &App, actor: &Actor, ticket_id: TicketId) -> Result<TicketDetail> {
     let ticket = visible(app, &app.db, actor, ticket_id).await?;
     let cannot_decide_because = why_not(app, actor, &ticket).await?;
+    let may_ask_again = may_ask_again(app, actor, &ticket).await;
     let versions = fold(store::subjects(&app.db, ticket_id).await?);
     let history = store::history(&app.db, ticket_id).await?.into_iter().map(TicketEvent::from);
     let (timeline, decided_before) = history.partition(|past| past.ticket_id == ticket_id);
-    Ok(TicketDetail { checks: checks(&versions), ticket, cannot_decide_because, versions, decided_before, timeline })
+    Ok(TicketDetail {
+        checks: checks(&versions),
+        ticket,
+        cannot_decide_because,
+        may_ask_again,
+        versions,
+        decided_before,
+        timeline,
+    })
 }
 
 /// Validation state, artifact and regional lock of each version.

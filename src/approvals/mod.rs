@@ -17,6 +17,7 @@ use crate::ids::{ModelId, RegionId, TicketId, UserId, VersionId};
 
 mod api;
 mod decisions;
+mod expiry;
 mod inbox;
 mod pages;
 mod rulebook;
@@ -26,6 +27,7 @@ mod store;
 mod tests;
 
 pub use decisions::{Decision, assign, comment, decide};
+pub use expiry::{ask_again, expire_due, keep_expiring};
 pub use inbox::{Inbox, InboxFilter, TicketDetail, inbox, ticket};
 pub use rulebook::{MinorChangeRule, NewRule, Rulebook, add_rule, change_rule, remove_rule, rulebook, set_minor_rule};
 pub use store::{DECIDABLE, TicketView};
@@ -54,6 +56,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(api::reject))
         .routes(routes!(api::comment))
         .routes(routes!(api::assign))
+        .routes(routes!(api::ask_again))
         .routes(routes!(api::rules, api::add_rule))
         .routes(routes!(api::change_rule, api::remove_rule))
         .routes(routes!(api::set_minor_rule))
@@ -122,8 +125,13 @@ pub async fn ask(act: &mut Act, ask: Ask) -> Result<TicketId> {
 /// # Errors
 /// Only failures of the database.
 pub async fn ask_as_part(act: &mut Act, mut ask: Ask, group: Option<i64>) -> Result<TicketId> {
-    if let Some(pending) = store::pending(&mut act.tx, ask.kind, &[ask.subject_id]).await?.first() {
-        return Ok(pending.ticket_id);
+    let before = store::unanswered(&mut act.tx, ask.kind, &[ask.subject_id]).await?;
+    for old in &before {
+        match old.expires_at.filter(|at| *at <= act.now) {
+            None if old.state == TicketState::Pending => return Ok(old.ticket_id),
+            Some(_) if old.state == TicketState::Pending => expiry::expire(act, old).await?,
+            _ => (),
+        }
     }
     ask.excluded.push(ask.requested_by);
     ask.excluded.sort_unstable();
@@ -132,6 +140,9 @@ pub async fn ask_as_part(act: &mut Act, mut ask: Ask, group: Option<i64>) -> Res
     let rules = store::rules(&mut act.tx).await?;
     let needed = rules::needed(&rules, ask.kind, ask.required_role, ask.region_id, Some(tier)).unwrap_or(1);
     let ticket = store::insert(&mut act.tx, &ask, group, needed, act.who.agent.as_deref(), act.now).await?;
+    for old in &before {
+        store::link(&mut act.tx, old.ticket_id, ticket).await?;
+    }
     store::note(&mut act.tx, ticket, TicketAction::Asked, Some(ask.requested_by), None, act.now).await?;
     act.record(Record::new("ticket.asked", "ticket", ticket).model(ask.model_id).after(serde_json::json!({
         "number": ticket.number(), "kind": ask.kind, "subject": ask.subject,
@@ -141,7 +152,7 @@ pub async fn ask_as_part(act: &mut Act, mut ask: Ask, group: Option<i64>) -> Res
     Ok(ticket)
 }
 
-/// Takes a question back: its pending ticket, if there is one, is cancelled.
+/// Takes a question back: its ticket, if nobody answered it, is cancelled.
 ///
 /// # Errors
 /// Only failures of the database.
@@ -154,30 +165,30 @@ pub async fn withdraw(act: &mut Act, kind: TicketKind, subject_id: i64, reason: 
 /// # Errors
 /// Only failures of the database.
 pub async fn withdraw_all(act: &mut Act, kind: TicketKind, subjects: &[i64], reason: &str) -> Result<()> {
-    for ticket in store::pending(&mut act.tx, kind, subjects).await? {
+    for ticket in store::unanswered(&mut act.tx, kind, subjects).await? {
         cancel(act, &ticket, TicketAction::Withdrawn, reason).await?;
     }
     Ok(())
 }
 
-/// What was asked about has changed: each pending ticket gives way to a new one, linked, and what
-/// was decided on the old one so far counts no more.
+/// What was asked about has changed: each ticket that nobody answered gives way to a new one, linked,
+/// and what was decided on the old one so far counts no more.
 ///
 /// # Errors
 /// Only failures of the database.
 pub async fn renew(act: &mut Act, kind: TicketKind, subjects: &[i64], reason: &str) -> Result<()> {
-    for old in store::pending(&mut act.tx, kind, subjects).await? {
+    for old in store::unanswered(&mut act.tx, kind, subjects).await? {
         renew_one(act, &old, reason).await?;
     }
     Ok(())
 }
 
-/// As [`renew`], for the pending tickets of a kind on one version.
+/// As [`renew`], for the tickets of a kind on one version.
 ///
 /// # Errors
 /// Only failures of the database.
 pub async fn renew_for_version(act: &mut Act, kind: TicketKind, version: VersionId, reason: &str) -> Result<()> {
-    for old in store::pending_on(&mut act.tx, kind, version).await? {
+    for old in store::unanswered_on(&mut act.tx, kind, version).await? {
         renew_one(act, &old, reason).await?;
     }
     Ok(())
@@ -185,7 +196,13 @@ pub async fn renew_for_version(act: &mut Act, kind: TicketKind, version: Version
 
 async fn renew_one(act: &mut Act, old: &store::Locked, reason: &str) -> Result<()> {
     cancel(act, old, TicketAction::Superseded, reason).await?;
-    let new = store::copy(&mut act.tx, old.ticket_id, act.now).await?;
+    let copy = store::Copy {
+        asked_by: old.requested_by_id,
+        excluded: serde_json::from_str(&old.excluded).unwrap_or_default(),
+        due: old.due_at,
+        expires: old.kind.expires(old.risk.due(act.now)),
+    };
+    let new = store::copy(&mut act.tx, old.ticket_id, &copy, act.now).await?;
     store::link(&mut act.tx, old.ticket_id, new).await?;
     store::note(&mut act.tx, new, TicketAction::Asked, Some(old.requested_by_id), Some(reason), act.now).await?;
     let mut record = Record::new("ticket.asked", "ticket", new).reason(reason).after(serde_json::json!({
@@ -224,7 +241,7 @@ async fn cancel(act: &mut Act, ticket: &store::Locked, action: TicketAction, rea
     store::note(&mut act.tx, ticket.ticket_id, action, act.who.user_id, Some(reason), act.now).await?;
     let name = if action == TicketAction::Superseded { "ticket.superseded" } else { "ticket.withdrawn" };
     let mut record = Record::new(name, "ticket", ticket.ticket_id)
-        .before(serde_json::json!({ "state": TicketState::Pending }))
+        .before(serde_json::json!({ "state": ticket.state }))
         .after(serde_json::json!({ "state": TicketState::Cancelled }))
         .reason(reason);
     if let Some(model) = ticket.model_id {

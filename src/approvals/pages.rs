@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::inbox::{Inbox, InboxFilter, TicketDetail, TicketSort};
 use super::rules::{Risk, TicketKind, TicketState, Verdict, View};
 use super::store::{self, Candidate, Choices};
-use super::{Decision, MinorChangeRule, NewRule, Rulebook, decisions, inbox, rulebook};
+use super::{Decision, MinorChangeRule, NewRule, Rulebook, decisions, expiry, inbox, rulebook};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::identity::{Action, Role};
@@ -28,6 +28,7 @@ pub fn routes() -> Router<App> {
         .route("/inbox/{ticket_id}/decide", post(decide))
         .route("/inbox/{ticket_id}/comment", post(comment))
         .route("/inbox/{ticket_id}/assign", post(assign))
+        .route("/inbox/{ticket_id}/ask-again", post(ask_again))
         .route("/approval-rules", get(rules).post(add_rule))
         .route("/approval-rules/minor", post(set_minor_rule))
         .route("/approval-rules/{rule_id}", post(change_rule))
@@ -248,6 +249,12 @@ async fn assign(State(app): State<App>, Path(ticket_id): Path<TicketId>, form: F
     let ticket = decisions::assign(&app, &form.visitor.actor, ticket_id, form.fields.user_id).await?;
     let to = ticket.assigned_to.as_deref().unwrap_or("nobody");
     Ok(back_to(&format!("/inbox/{ticket_id}"), &Toast::done(format!("{} was given to {to}.", ticket.number))))
+}
+
+async fn ask_again(State(app): State<App>, Path(ticket_id): Path<TicketId>, form: Form<Nothing>) -> Result<Response> {
+    let ticket = expiry::ask_again(&app, &form.visitor.actor, ticket_id).await?;
+    let to = format!("/inbox/{}", ticket.ticket_id);
+    Ok(back_to(&to, &Toast::done(format!("Asked again as {}.", ticket.number))))
 }
 
 #[derive(Template)]

@@ -30,6 +30,16 @@ impl TicketKind {
             Self::OverrideReview => "Override review",
         }
     }
+
+    /// When a ticket of this kind that is due at `due` expires: a month later. What it asked about has
+    /// moved on by then, so it must be asked again. The review of what was done already never expires.
+    #[must_use]
+    pub fn expires(self, due: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::ValidationApproval | Self::RegionalApproval => Some(due + TimeDelta::days(30)),
+            Self::OverrideReview => None,
+        }
+    }
 }
 
 text_enum! {
@@ -127,6 +137,8 @@ text_enum! {
         Commented = "commented",
         /// It was given to somebody.
         Assigned = "assigned",
+        /// Its time ran out.
+        Expired = "expired",
     }
 }
 

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::Ask;
-use super::rules::{ApprovalRule, TicketAction, TicketKind, TicketState};
-use crate::db::{Conn, DbError, Query, Tx, json_list};
+use super::rules::{ApprovalRule, Risk, TicketAction, TicketKind, TicketState};
+use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
 use crate::identity::Role;
 use crate::ids::{ModelId, RegionId, RuleId, TicketId, UserId, VersionId};
 use crate::words::RiskTier;
@@ -30,7 +30,10 @@ pub struct Locked {
     pub region_id: Option<RegionId>,
     pub state: TicketState,
     pub excluded: String,
+    pub risk: Risk,
+    pub due_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
+    pub superseded_by_id: Option<TicketId>,
     pub revision: i64,
 }
 
@@ -38,7 +41,7 @@ macro_rules! locked {
     ($rest:literal) => {
         concat!(
             "SELECT ticket_id, kind, subject_id, needed, requested_by_id, required_role, model_id, version_id,
-                    region_id, state, excluded, expires_at, revision
+                    region_id, state, excluded, risk, due_at, expires_at, superseded_by_id, revision
              FROM approval_inbox_items ",
             $rest
         )
@@ -55,10 +58,11 @@ pub async fn read(conn: impl Into<Conn<'_>>, ticket: TicketId) -> Result<Locked,
     Query::new(locked!("WHERE ticket_id = $1")).bind(ticket).one(conn).await
 }
 
-/// The pending tickets on these subjects, locked.
-pub async fn pending(tx: &mut Tx, kind: TicketKind, subjects: &[i64]) -> Result<Vec<Locked>, DbError> {
+/// The tickets on these subjects that nobody answered, locked: pending, or expired and not asked again.
+pub async fn unanswered(tx: &mut Tx, kind: TicketKind, subjects: &[i64]) -> Result<Vec<Locked>, DbError> {
     Query::new(locked!(
-        "WHERE kind = $1 AND state = 'pending' AND subject_id IN (SELECT CAST(value AS BIGINT) FROM json_each($2))
+        "WHERE kind = $1 AND state IN ('pending', 'expired') AND superseded_by_id IS NULL
+           AND subject_id IN (SELECT CAST(value AS BIGINT) FROM json_each($2))
          ORDER BY ticket_id"
     ))
     .bind(kind)
@@ -68,11 +72,31 @@ pub async fn pending(tx: &mut Tx, kind: TicketKind, subjects: &[i64]) -> Result<
     .await
 }
 
-/// The pending tickets of a kind on a version, locked.
-pub async fn pending_on(tx: &mut Tx, kind: TicketKind, version: VersionId) -> Result<Vec<Locked>, DbError> {
-    Query::new(locked!("WHERE kind = $1 AND state = 'pending' AND version_id = $2 ORDER BY ticket_id"))
-        .bind(kind)
-        .bind(version)
+/// The tickets of a kind on a version that nobody answered, locked.
+pub async fn unanswered_on(tx: &mut Tx, kind: TicketKind, version: VersionId) -> Result<Vec<Locked>, DbError> {
+    Query::new(locked!(
+        "WHERE kind = $1 AND state IN ('pending', 'expired') AND superseded_by_id IS NULL AND version_id = $2 ORDER BY ticket_id"
+    ))
+    .bind(kind)
+    .bind(version)
+    .for_update()
+    .all(tx)
+    .await
+}
+
+/// Whether there is a ticket whose time has run out.
+pub async fn any_due(db: &Db, now: DateTime<Utc>) -> Result<bool, DbError> {
+    Query::new("SELECT ticket_id FROM approval_inbox_items WHERE state = 'pending' AND expires_at <= $1 LIMIT 1")
+        .bind(now)
+        .optional::<(TicketId,)>(db)
+        .await
+        .map(|found| found.is_some())
+}
+
+/// The tickets whose time has run out, locked.
+pub async fn due(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Locked>, DbError> {
+    Query::new(locked!("WHERE state = 'pending' AND expires_at <= $1 ORDER BY ticket_id"))
+        .bind(now)
         .for_update()
         .all(tx)
         .await
@@ -104,9 +128,9 @@ pub async fn insert(
 ) -> Result<TicketId, DbError> {
     Query::new(
         "INSERT INTO approval_inbox_items (kind, subject, subject_id, group_id, needed, requested_by_id, agent, required_role,
-             model_id, version_id, region_id, project_id, risk, priority, due_at, state, excluded, created_at)
+             model_id, version_id, region_id, project_id, risk, priority, due_at, expires_at, state, excluded, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, (SELECT project_id FROM models WHERE model_id = $9), $12, $13,
-             $14, 'pending', $15, $16) RETURNING ticket_id",
+             $14, $15, 'pending', $16, $17) RETURNING ticket_id",
     )
     .bind(ask.kind)
     .bind(&ask.subject)
@@ -122,6 +146,7 @@ pub async fn insert(
     .bind(ask.risk)
     .bind(ask.risk.priority())
     .bind(ask.risk.due(now))
+    .bind(ask.kind.expires(ask.risk.due(now)))
     .bind(json_list(&ask.excluded))
     .bind(now)
     .one::<(TicketId,)>(tx)
@@ -129,19 +154,31 @@ pub async fn insert(
     .map(|row| row.0)
 }
 
-/// Asks the question of a closed ticket anew; due and everything else stay as they were.
-pub async fn copy(tx: &mut Tx, old: TicketId, now: DateTime<Utc>) -> Result<TicketId, DbError> {
+/// What is new about a ticket that takes the place of another.
+#[derive(Debug)]
+pub struct Copy {
+    pub asked_by: UserId,
+    pub excluded: Vec<UserId>,
+    pub due: DateTime<Utc>,
+    pub expires: Option<DateTime<Utc>>,
+}
+
+/// Asks the question of a closed ticket anew; everything else stays as it was.
+pub async fn copy(tx: &mut Tx, old: TicketId, new: &Copy, now: DateTime<Utc>) -> Result<TicketId, DbError> {
     Query::new(
         "INSERT INTO approval_inbox_items (kind, subject, subject_id, group_id, needed, requested_by_id, agent, required_role,
              model_id, version_id, region_id, project_id, risk, priority, due_at, expires_at, state, assigned_to_id, excluded,
              created_at)
-         SELECT kind, subject, subject_id, group_id, needed, requested_by_id, agent, required_role,
-             model_id, version_id, region_id, project_id, risk, priority, due_at, expires_at, 'pending', assigned_to_id, excluded,
-             $2
+         SELECT kind, subject, subject_id, group_id, needed, $3, agent, required_role,
+             model_id, version_id, region_id, project_id, risk, priority, $4, $5, 'pending', assigned_to_id, $6, $2
          FROM approval_inbox_items WHERE ticket_id = $1 RETURNING ticket_id",
     )
     .bind(old)
     .bind(now)
+    .bind(new.asked_by)
+    .bind(new.due)
+    .bind(new.expires)
+    .bind(json_list(&new.excluded))
     .one::<(TicketId,)>(tx)
     .await
     .map(|row| row.0)

@@ -49,9 +49,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         println!("{}", crate::demo::sign_ins());
     }
     let relay = tokio::spawn(Live::relay(app.clone()));
+    let expiry = tokio::spawn(crate::approvals::keep_expiring(app.clone()));
     println!("Countersign is ready at http://{}", listener.local_addr()?);
     serve(listener, &app).await?;
     relay.abort();
+    expiry.abort();
     app.db.close().await;
     Ok(())
 }

@@ -111,4 +111,67 @@ both! {
         let done = s.global.submit(&page, form, &[("verdict", "approve"), ("comment", "Good.")]).await.ok();
         assert!(done.text(".toast").contains("Approved CS-"));
     }
+
+    async fn what_nobody_decides_in_time_expires_and_is_asked_again(t: T) {
+        let s = scene(&t).await;
+        let id = pending(&s.validator, &s.version).await;
+        let old = mine(&s.global).await.remove(0);
+        // The model is of tier 2: due in a week, expired a month after.
+        assert_eq!((old["due_at"].as_str(), old["expires_at"].as_str()), (Some("2026-04-07T12:00:00Z"), Some("2026-05-07T12:00:00Z")));
+        let path = format!("/api/v1/approvals/inbox/{}", old["ticket_id"]);
+        s.validator.post(&format!("{path}/ask-again"), json!({})).await.refused(409, "conflict");
+        t.advance(37);
+        s.global.post(&format!("{path}/approve"), json!({})).if_match(1).await.refused(409, "ticket_not_open");
+
+        assert_eq!(countersign::approvals::expire_due(t.app()).await.unwrap(), 2);
+        assert_eq!(countersign::approvals::expire_due(t.app()).await.unwrap(), 0);
+        assert_eq!(s.global.get(&path).await.ok().json()["state"], "expired");
+        assert_eq!(mine(&s.global).await.len(), 0);
+        assert_eq!(t.number("SELECT COUNT(*) FROM ledger_entries WHERE action = 'ticket.expired'").await, 2);
+        s.global.post(&format!("{path}/approve"), json!({})).if_match(2).await.refused(409, "ticket_not_open");
+
+        let request = s.validator.page(&format!("/validations/{id}")).await.ok();
+        assert_eq!(request.count("form[action$='/ask-again']"), 2);
+        s.developer.post(&format!("{path}/ask-again"), json!({})).await.ok();
+        s.owner.post(&format!("{path}/ask-again"), json!({})).await.refused(409, "conflict");
+        let new = mine(&s.global).await.remove(0);
+        assert_eq!((new["due_at"].as_str(), new["requested_by"].as_str()), (Some("2026-05-14T12:00:00Z"), Some("Dev")));
+        let ended = s.global.get(&path).await.ok().json();
+        assert_eq!((ended["state"].as_str(), &ended["superseded_by_id"]), (Some("expired"), &new["ticket_id"]));
+        let page = s.validator.page(&format!("/validations/{id}")).await.ok();
+        let asked = s.validator.submit(&page, "form[action$='/ask-again']", &[]).await.ok();
+        assert!(asked.address.starts_with("/inbox/"), "{}", asked.address);
+        approve_mine(&s.global).await;
+        approve_mine(&s.regional).await;
+        assert_eq!(s.validator.get(&format!("/api/v1/validations/{id}")).await.json()["state"], "APPROVED");
+        t.everything_holds().await;
+    }
+
+    async fn whoever_asks_again_does_not_decide(t: T) {
+        let s = scene(&t).await;
+        let both = t.person("Both").role(Role::Validator).role(Role::GlobalApprover).await;
+        pending(&s.validator, &s.version).await;
+        let old = mine(&both).await.remove(0);
+        t.advance(37);
+        let path = format!("/api/v1/approvals/inbox/{}", old["ticket_id"]);
+        t.person("Olga").role(Role::Auditor).await.post(&format!("{path}/ask-again"), json!({})).await.refused(403, "forbidden");
+        s.regional.post(&format!("{path}/ask-again"), json!({})).await.refused(403, "forbidden");
+        // Nobody has to wait until the server has noticed.
+        both.post(&format!("{path}/ask-again"), json!({})).await.expect(201);
+        assert_eq!(mine(&both).await.len(), 0);
+        assert_eq!(mine(&s.global).await.len(), 1);
+    }
+
+    async fn what_expired_is_withdrawn_with_what_it_asked_about(t: T) {
+        let s = scene(&t).await;
+        let id = pending(&s.validator, &s.version).await;
+        let old = mine(&s.global).await.remove(0);
+        t.advance(37);
+        countersign::approvals::expire_due(t.app()).await.unwrap();
+        crate::validation::step(&s.validator, id, "CANCELLED", json!("Not needed any more")).await;
+        let path = format!("/api/v1/approvals/inbox/{}", old["ticket_id"]);
+        s.validator.post(&format!("{path}/ask-again"), json!({})).await.refused(409, "conflict");
+        assert_eq!(s.global.get(&path).await.ok().json()["state"], "cancelled");
+        t.everything_holds().await;
+    }
 }

@@ -319,6 +319,8 @@ pub struct ApprovalView {
     pub digests: String,
     /// The ticket to decide it on.
     pub ticket_id: Option<TicketId>,
+    /// Whether nobody decided that ticket in time; then it must be asked again.
+    pub expired: bool,
     /// How many people must approve.
     pub needed: i64,
     /// How many have.
@@ -328,7 +330,7 @@ pub struct ApprovalView {
 pub async fn approvals(db: &Db, request: RequestId) -> Result<Vec<ApprovalView>, DbError> {
     Query::new(
         "SELECT a.approval_id, a.role, a.region_id, r.code AS region_code, a.state, u.name AS decided_by, a.decided_at, a.comment,
-                a.digests, i.ticket_id, COALESCE(i.needed, 1) AS needed,
+                a.digests, i.ticket_id, COALESCE(i.state = 'expired', FALSE) AS expired, COALESCE(i.needed, 1) AS needed,
                 (SELECT COUNT(*) FROM approval_inbox_actions c WHERE c.ticket_id = i.ticket_id AND c.action = 'approved') AS given
          FROM validation_approvals a
          LEFT JOIN regions r ON r.region_id = a.region_id
