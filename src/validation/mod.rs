@@ -13,6 +13,7 @@ use crate::app::App;
 mod api;
 mod approving;
 mod pages;
+mod pages_new;
 mod requests;
 pub mod rules;
 mod store;

@@ -1,4 +1,4 @@
-//! Validations in the browser: the list, the form, the request with its steps.
+//! Validations in the browser: the list, and the request with its steps.
 
 use askama::Template;
 use axum::Router;
@@ -6,17 +6,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::requests::{
-    self, NewRequest, RequestDetail, RequestEvent, RequestFilter, RequestList, RequestSort, StateFilter, Step,
-};
+use super::pages_new;
+use super::requests::{self, RequestDetail, RequestEvent, RequestFilter, RequestList, RequestSort, StateFilter, Step};
 use super::rules::{ValidationType, WAY, needs_reason, step_label};
-use super::store::VersionChoice;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::ids::{RegionId, RequestId, VersionId};
+use crate::identity::Action;
+use crate::ids::{RegionId, RequestId};
 use crate::web::format::words;
 use crate::web::{Form, Path, Query, Select, Shell, Toast, Visitor, back_to, filters, html};
 use crate::words::{Priority, ValidationState};
@@ -24,7 +23,7 @@ use crate::words::{Priority, ValidationState};
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/validations", get(list))
-        .route("/validations/new", get(new).post(ask))
+        .route("/validations/new", get(pages_new::new).post(pages_new::ask))
         .route("/validations/{request_id}", get(show))
         .route("/validations/{request_id}/transition", post(transition))
 }
@@ -43,6 +42,7 @@ struct ListPage {
     target_href: String,
     first_href: String,
     next_href: Option<String>,
+    may_ask: bool,
     list: RequestList,
     filter: RequestFilter,
 }
@@ -58,7 +58,9 @@ async fn list(State(app): State<App>, visitor: Visitor, Query(filter): Query<Req
     let list = requests::list(&app, &visitor.actor, &filter).await?;
     let regions = super::store::region_choices(&app.db).await?;
     let shell = Shell::new(&app, &visitor, "validations", "Validations").await?;
-    html(&ListPage::new(shell, app.now(), filter, list, &regions))
+    let mut page = ListPage::new(shell, app.now(), filter, list, &regions);
+    page.may_ask = visitor.actor.can(&app, Action::ValidationRequest, &[]);
+    html(&page)
 }
 
 fn href(filter: RequestFilter) -> String {
@@ -106,6 +108,7 @@ impl ListPage {
                 .next_cursor
                 .clone()
                 .map(|next| href(RequestFilter { cursor: Some(next), ..filter.clone() })),
+            may_ask: false,
             shell,
             now,
             list,
@@ -123,116 +126,7 @@ fn selects(filter: &RequestFilter, regions: &[(RegionId, String)]) -> Vec<Select
     ]
 }
 
-#[derive(Template)]
-#[template(path = "validation/new.html")]
-struct NewPage {
-    shell: Shell,
-    version: VersionChoice,
-    selects: Vec<Select>,
-    regions: Vec<RegionBox>,
-    target_date: String,
-    note: String,
-    error: String,
-    open_request: Option<String>,
-    region_error: String,
-    note_error: String,
-}
-
-struct RegionBox {
-    id: RegionId,
-    code: String,
-    locks: bool,
-    chosen: bool,
-}
-
-/// The form's fields, as sent; a date that is none is refused beside its field.
-#[derive(Debug, Clone, Deserialize)]
-struct NewForm {
-    version_id: VersionId,
-    #[serde(default)]
-    region_id: Vec<RegionId>,
-    r#type: Option<ValidationType>,
-    priority: Option<Priority>,
-    target_date: Option<NaiveDate>,
-    #[serde(default)]
-    note: String,
-}
-
-#[derive(Deserialize)]
-struct About {
-    version_id: VersionId,
-}
-
-async fn new(State(app): State<App>, visitor: Visitor, Query(about): Query<About>) -> Result<Html<String>> {
-    html(&new_page(&app, &visitor, about.version_id, None).await?)
-}
-
-async fn new_page(app: &App, visitor: &Visitor, version: VersionId, tried: Option<&NewForm>) -> Result<NewPage> {
-    let rows = requests::starting_from(app, &visitor.actor, version).await?;
-    let regions = rows.iter().filter_map(|row| region_box(row, tried)).collect();
-    let version = rows.into_iter().next().ok_or_else(|| Error::not_found("version", version))?;
-    let usual = if version.is_first { ValidationType::Initial } else { ValidationType::Change };
-    let kind = tried.and_then(|form| form.r#type).unwrap_or(usual);
-    let priority = tried.and_then(|form| form.priority).unwrap_or(Priority::Medium);
-    Ok(NewPage {
-        shell: Shell::new(app, visitor, "validations", "Ask for validation").await?,
-        selects: vec![
-            Select::filter("type", "Type", ValidationType::ALL, Some(kind), |one| (*one, words(one.as_str())))
-                .required(),
-            Select::filter("priority", "Priority", Priority::ALL, Some(priority), |one| (*one, words(one.as_str())))
-                .required(),
-        ],
-        regions,
-        target_date: tried.and_then(|form| form.target_date).map(|date| date.to_string()).unwrap_or_default(),
-        note: tried.map(|form| form.note.clone()).unwrap_or_default(),
-        version,
-        error: String::new(),
-        open_request: None,
-        region_error: String::new(),
-        note_error: String::new(),
-    })
-}
-
-fn region_box(row: &VersionChoice, tried: Option<&NewForm>) -> Option<RegionBox> {
-    let id = row.region_id?;
-    Some(RegionBox {
-        id,
-        code: row.region_code.clone()?,
-        locks: row.requires_regional_approval,
-        chosen: tried.is_none_or(|form| form.region_id.contains(&id)),
-    })
-}
-
-async fn ask(State(app): State<App>, form: Form<NewForm>) -> Result<Response> {
-    let Form { visitor, fields } = form;
-    let new = NewRequest {
-        version_ids: vec![fields.version_id],
-        region_ids: Some(fields.region_id.clone()),
-        r#type: fields.r#type.unwrap_or(ValidationType::Change),
-        priority: fields.priority.unwrap_or(Priority::Medium),
-        target_date: fields.target_date,
-        note: fields.note.clone(),
-    };
-    match requests::request(&app, &visitor.actor, new).await {
-        Ok(detail) => {
-            let id = detail.request.request_id;
-            Ok(back_to(&format!("/validations/{id}"), &Toast::done(format!("Validation {id} was asked for."))))
-        }
-        Err(error) if matches!(error.status(), StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY) => {
-            let mut page = new_page(&app, &visitor, fields.version_id, Some(&fields)).await?;
-            page.region_error = field(&error, "region_ids");
-            page.note_error = field(&error, "note");
-            if page.region_error.is_empty() && page.note_error.is_empty() {
-                page.error = error.detail().to_owned();
-                page.open_request = error.problem().facts.get("request_id").map(ToString::to_string);
-            }
-            Ok((error.status(), html(&page)?).into_response())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn field(error: &Error, name: &str) -> String {
+pub(super) fn field(error: &Error, name: &str) -> String {
     error.field_errors().iter().filter(|one| one.field == name).map(|one| one.message.as_str()).collect()
 }
 

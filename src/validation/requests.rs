@@ -7,7 +7,8 @@ use serde_json::json;
 use super::approving::{self, models, moved, record};
 use super::rules::{ValidationType, is_open, needs_reason, next_states};
 use super::store::{
-    self, ApprovalView, Entry, Locked, Member, RequestCounts, RequestRow, RequestVersion, RequestView, VersionChoice,
+    self, ApprovalView, Candidate, Entry, Locked, Member, RequestCounts, RequestRow, RequestVersion, RequestView,
+    VersionChoice,
 };
 use crate::app::App;
 use crate::audit::Act;
@@ -93,16 +94,34 @@ pub async fn request(app: &App, actor: &Actor, new: NewRequest) -> Result<Reques
     show(app, actor, request).await
 }
 
-/// What the form for a new request starts from: the version, if the person may ask for its validation.
+/// What the form for a new request starts from: the versions chosen so far, if the person may ask for
+/// their validation.
 ///
 /// # Errors
-/// `not_found`, `forbidden`.
-pub(super) async fn starting_from(app: &App, actor: &Actor, version: VersionId) -> Result<Vec<VersionChoice>> {
-    let member = named(app, actor, &[version]).await?;
-    for one in member {
+/// `not_found`, `forbidden`; `invalid` for too many.
+pub(super) async fn starting_from(app: &App, actor: &Actor, versions: &[VersionId]) -> Result<Vec<VersionChoice>> {
+    if versions.is_empty() {
+        return Ok(Vec::new());
+    }
+    for one in named(app, actor, versions).await? {
         access::authorise(app, &app.db, actor, Action::ValidationRequest, one.model_id).await?;
     }
-    Ok(store::choice(&app.db, version).await?)
+    Ok(store::choices(&app.db, versions).await?)
+}
+
+/// Versions that could be reviewed together with the chosen ones: of other models, in no validation, and
+/// the person may ask for theirs. The first twenty that match.
+///
+/// # Errors
+/// Only failures of the database.
+pub(super) async fn candidates(
+    app: &App,
+    actor: &Actor,
+    chosen: &[VersionId],
+    q: Option<&str>,
+) -> Result<Vec<Candidate>> {
+    let of_all = actor.can(app, Action::ValidationRequest, &[]);
+    Ok(store::candidates(&app.db, actor.user_id, of_all, chosen, q, app.now()).await?)
 }
 
 /// The versions named, all of which there must be.

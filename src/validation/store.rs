@@ -14,8 +14,8 @@ use crate::words::{RiskTier, ValidationState};
 mod view;
 
 pub use view::{
-    ApprovalView, Entry, RequestCounts, RequestRow, RequestVersion, RequestView, VersionChoice, approvals, choice,
-    counts, history, list, one, region_choices, regions, versions,
+    ApprovalView, Candidate, Entry, RequestCounts, RequestRow, RequestVersion, RequestView, VersionChoice, approvals,
+    candidates, choices, counts, history, list, one, region_choices, regions, versions,
 };
 
 /// A request as a change of its state needs it.

@@ -38,6 +38,7 @@ async fn scene() -> Scene {
         .approved()
         .await;
     let tasks = due.scheduled_in(&[&uk, &us], &t.today().to_string()).await;
+    let fresh = t.model("Deposits").owned_by(&ada).in_regions([&uk, &us]).await.version("1.0").await;
     let open = t.model("Fraud").owned_by(&ada).in_regions([&us]).await.version("1.0").in_validation().await;
     // Two tickets for Ada to decide.
     for name in ["Churn", "Collateral"] {
@@ -54,6 +55,8 @@ async fn scene() -> Scene {
         "/inbox".to_owned(),
         "/inbox/1".to_owned(),
         "/validations".to_owned(),
+        "/validations/new".to_owned(),
+        format!("/validations/new?version_id={}", fresh.id),
         format!("/validations/{}", open.request.unwrap()),
         "/reports".to_owned(),
         "/reports/overrides".to_owned(),

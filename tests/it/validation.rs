@@ -97,6 +97,34 @@ both! {
         assert_eq!(answer.refused(409, "wrong_transition").json()["next_states"], json!(["REVISION", "ON_HOLD", "CANCELLED"]));
     }
 
+    async fn a_page_asks_for_the_validation_of_several_versions(t: T) {
+        let s = scene(&t).await;
+        let us = t.region("JP").await;
+        let lgd = t.model("LGD").owned_by(&s.owner).in_regions([&us]).await.version("1.0").await;
+        t.model("Somebody else's").in_regions([&us]).await.version("1.0").await;
+        let page = s.owner.page(&format!("/validations/new?version_id={}", s.version.id)).await.ok();
+        assert_eq!(page.texts("#candidates th[scope=row]"), ["LGD"]);
+        let both = s.owner.page(&page.attribute("#candidates a", "href")).await.ok();
+        assert_eq!(both.texts("#chosen th[scope=row]"), ["LGD", "PD Mortgage"]);
+        assert!(!both.has("#candidates"));
+        assert_eq!(both.count("input[name=region_id][checked]"), 3);
+        let fewer = s.owner.page(&both.attribute("#chosen tr:last-child a.btn", "href")).await.ok();
+        assert_eq!(fewer.texts("#chosen th[scope=row]"), ["LGD"]);
+        let made = s.owner.submit(&both, "form[action='/validations/new'][method=post]", &[("note", "Retrained together")]).await.ok();
+        assert!(made.address.starts_with("/validations/"), "{}", made.address);
+        assert!(made.text("#validation").contains("PD Mortgage") && made.text("#validation").contains("LGD"));
+        assert_eq!(t.number("SELECT COUNT(*) FROM validation_versions").await, 2);
+
+        let again = s.owner.submit(&both, "form[action='/validations/new'][method=post]", &[]).await.expect(409);
+        assert!(again.text("[role=alert]").contains("in an open validation already"), "{}", again.html);
+        // Whoever may ask for any validation starts from the list.
+        let list = s.validator.page("/validations").await.ok();
+        let blank = s.validator.page(&list.attribute(".page-head a", "href")).await.ok();
+        assert_eq!(blank.texts("#candidates th[scope=row]"), ["Somebody else's"]);
+        assert!(!blank.has("#chosen") && !blank.has("form[method=post][action='/validations/new']"));
+        s.owner.page(&format!("/validations/new?version_id={}&version_id=99", lgd.id)).await.expect(404);
+    }
+
     async fn a_version_has_one_open_request(t: T) {
         let s = scene(&t).await;
         let id = pending(&s.validator, &s.version).await;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
-use crate::db::{Db, DbError, Query, far_date};
+use crate::db::{Db, DbError, Query, far_date, json_list};
 use crate::identity::Role;
 use crate::identity::access::VISIBLE_MODEL;
 use crate::ids::{ApprovalId, ModelId, RegionId, RequestId, TicketId, UserId, VersionId};
@@ -385,17 +385,57 @@ pub struct VersionChoice {
     pub requires_regional_approval: bool,
 }
 
-/// A version with its target regions, a row each.
-pub async fn choice(db: &Db, version: VersionId) -> Result<Vec<VersionChoice>, DbError> {
+/// Versions with their target regions, a row each.
+pub async fn choices(db: &Db, versions: &[VersionId]) -> Result<Vec<VersionChoice>, DbError> {
     Query::new(
         "SELECT v.version_id, v.number, v.model_id, m.name AS model_name, v.description,
                 NOT EXISTS (SELECT 1 FROM versions e WHERE e.model_id = v.model_id AND e.version_id < v.version_id) AS is_first,
                 r.region_id, r.code AS region_code, COALESCE(r.requires_regional_approval, FALSE) AS requires_regional_approval
          FROM versions v JOIN models m ON m.model_id = v.model_id
          LEFT JOIN version_targets t ON t.version_id = v.version_id LEFT JOIN regions r ON r.region_id = t.region_id
-         WHERE v.version_id = $1 ORDER BY r.code",
+         WHERE v.version_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) ORDER BY m.name, v.version_id, r.code",
     )
-    .bind(version)
+    .bind(json_list(versions))
+    .all(db)
+    .await
+}
+
+/// A version that a request could hold as well.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Candidate {
+    pub version_id: VersionId,
+    pub number: String,
+    pub model_name: String,
+    pub description: String,
+}
+
+/// The first twenty versions in no validation, of models that none of `chosen` is of, whose validation the
+/// person may ask for.
+pub async fn candidates(
+    db: &Db,
+    person: UserId,
+    of_all: bool,
+    chosen: &[VersionId],
+    q: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Candidate>, DbError> {
+    Query::new(
+        "SELECT v.version_id, v.number, m.name AS model_name, v.description
+         FROM models m JOIN versions v ON v.model_id = m.model_id
+         WHERE ($3 OR m.owner_id = $1 OR m.developer_id = $1
+                OR EXISTS (SELECT 1 FROM delegations d WHERE d.model_id = m.model_id AND d.user_id = $1 AND d.can_submit_changes
+                           AND d.revoked_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > $2)))
+           AND m.model_id NOT IN (SELECT c.model_id FROM versions c
+                                  WHERE c.version_id IN (SELECT CAST(value AS BIGINT) FROM json_each($4)))
+           AND NOT EXISTS (SELECT 1 FROM validation_versions x JOIN validation_requests r ON r.request_id = x.request_id
+                           WHERE x.version_id = v.version_id AND r.state <> 'CANCELLED')",
+    )
+    .bind(person)
+    .bind(now)
+    .bind(of_all)
+    .bind(json_list(chosen))
+    .when(" AND LOWER(m.name) LIKE {} ESCAPE '\\'", q.map(like_pattern))
+    .push(" ORDER BY m.name, v.version_id DESC LIMIT 20")
     .all(db)
     .await
 }
