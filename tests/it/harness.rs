@@ -92,13 +92,22 @@ impl T {
     pub async fn sqlite() -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("countersign.db"), migrated_file()).unwrap();
+        Self::on_sqlite(folder).await
+    }
+
+    /// A product on the embedded database that stands in a folder already.
+    pub async fn on_sqlite(folder: TempDir) -> Self {
         let db = Db::open_sqlite(folder.path()).await.unwrap();
         Self::new(db, folder, Storage::Sqlite)
     }
 
     /// A product on PostgreSQL.
     pub async fn postgres() -> Self {
-        let name = fresh_database(migrated_database()).await;
+        Self::on_postgres(fresh_database(migrated_database()).await).await
+    }
+
+    /// A product on a PostgreSQL database that is there already.
+    pub async fn on_postgres(name: String) -> Self {
         let db = Db::open_postgres(&Postgres::shared(false).address(&name), 10).await.unwrap();
         Self::new(db, TempDir::new().unwrap(), Storage::Postgres { name })
     }

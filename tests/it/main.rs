@@ -23,6 +23,7 @@ mod house;
 mod identity;
 mod import;
 mod inventory;
+mod migrations;
 mod readiness;
 mod readiness_property;
 mod reports;
