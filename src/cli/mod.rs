@@ -17,6 +17,7 @@ use crate::identity::policy::{self, Policy};
 mod audit;
 mod backup;
 mod demo;
+mod gateway;
 mod healthcheck;
 mod import;
 mod migrate;
@@ -70,6 +71,8 @@ enum Command {
     Openapi,
     /// Ask a running server whether it is ready.
     Healthcheck(healthcheck::Args),
+    /// Serve an environment's endpoint and split its traffic.
+    Gateway(gateway::Args),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(show::Command),
@@ -100,6 +103,7 @@ impl Cli {
             Command::Audit(command) => audit::run(command).await,
             Command::Openapi => openapi::run(),
             Command::Healthcheck(args) => healthcheck::run(args).await,
+            Command::Gateway(args) => gateway::run(args).await,
             Command::Config(command) => show::run(command),
         }
     }
