@@ -14,7 +14,7 @@ It reads its routes again on SIGHUP, and on SIGTERM lets the requests under way 
 Example:
   countersign gateway --config routes.json --listen 127.0.0.1:8080";
 
-/// Serves an environment's endpoint and splits its traffic.
+/// Serve an environment's endpoint and split its traffic.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
