@@ -353,11 +353,14 @@ CREATE TABLE deployment_tasks (
 );
 CREATE UNIQUE INDEX deployment_tasks_one_open ON deployment_tasks (version_id, COALESCE(region_id, 0))
     WHERE status IN ('PENDING', 'ADJUSTED');
+-- SQLite reads an index alone only if the condition's column stands in it too: hence the status.
 CREATE INDEX deployment_tasks_due ON deployment_tasks (planned_production_date, task_id)
     WHERE status IN ('PENDING', 'ADJUSTED');
-CREATE INDEX deployment_tasks_by_assignee ON deployment_tasks (assigned_to_id, planned_production_date, task_id)
+CREATE INDEX deployment_tasks_by_assignee ON deployment_tasks (assigned_to_id, planned_production_date, task_id, status)
     WHERE status IN ('PENDING', 'ADJUSTED');
-CREATE INDEX deployment_tasks_open_by_model ON deployment_tasks (model_id, assigned_to_id, planned_production_date)
+CREATE INDEX deployment_tasks_open_by_model ON deployment_tasks (model_id, assigned_to_id, planned_production_date, status)
+    WHERE status IN ('PENDING', 'ADJUSTED');
+CREATE INDEX deployment_tasks_open_days ON deployment_tasks (region_id, planned_production_date, status)
     WHERE status IN ('PENDING', 'ADJUSTED');
 CREATE INDEX deployment_tasks_ever_assigned ON deployment_tasks (assigned_to_id, model_id);
 CREATE INDEX deployment_tasks_by_model ON deployment_tasks (model_id, planned_production_date, task_id);

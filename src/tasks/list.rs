@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Bucket, TaskStatus};
+use super::rules::{self, Bucket, TaskStatus};
 use super::{TaskView, store};
 use crate::app::App;
 use crate::db::Conn;
@@ -76,7 +76,7 @@ pub struct TaskFilter {
 }
 
 /// How many tasks there are in each bucket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct BucketCounts {
     /// In all.
     pub all: i64,
@@ -103,24 +103,25 @@ impl BucketCounts {
         }
     }
 
-    fn add(&mut self, other: &Self) {
-        self.all += other.all;
-        self.overdue += other.overdue;
-        self.due_today += other.due_today;
-        self.due_soon += other.due_soon;
-        self.upcoming += other.upcoming;
+    fn add(&mut self, bucket: Bucket, tasks: i64) {
+        self.all += tasks;
+        *match bucket {
+            Bucket::Overdue => &mut self.overdue,
+            Bucket::DueToday => &mut self.due_today,
+            Bucket::DueSoon => &mut self.due_soon,
+            Bucket::Upcoming => &mut self.upcoming,
+        } += tasks;
     }
 }
 
 /// The counts of one region, for the choice of regions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RegionCounts {
     /// The region; none for tasks of all target regions.
     pub region_id: Option<RegionId>,
     /// Its code.
     pub region_code: Option<String>,
     /// Its tasks by bucket.
-    #[sqlx(flatten)]
     #[serde(flatten)]
     pub counts: BucketCounts,
 }
@@ -161,14 +162,34 @@ pub async fn my_tasks(app: &App, actor: &Actor, filter: &TaskFilter) -> Result<T
     let page = Page { after: filter.cursor.as_ref().map(Cursor::keys).transpose()?, rows: limit + 1 };
     let whose = store::Whose { person: actor.user_id, scope: filter.scope, now: app.now() };
     let rows = store::page(&app.db, whose, filter, page).await?;
-    let regions = store::counts(&app.db, whose, filter).await?;
-    let mut counts = BucketCounts::default();
-    for region in regions.iter().filter(|one| filter.region_id.is_none() || one.region_id == filter.region_id) {
-        counts.add(&region.counts);
-    }
+    let days = store::days(&app.db, whose, filter).await?;
+    let (counts, regions) = tally(days, filter.region_id, whose.now);
     let page = paging::Page::cut(rows, limit, |row: &TaskView| (row.planned_production_date, row.task_id));
     let items = page.items.into_iter().map(|task| task.on(whose.now)).collect();
     Ok(TaskList { items, counts, regions, next_cursor: page.next_cursor })
+}
+
+/// Sorts days into buckets by each region's own today: those of `only` one region or of all, and a line
+/// a region. The days come region by region.
+fn tally(days: Vec<store::Day>, only: Option<RegionId>, now: DateTime<Utc>) -> (BucketCounts, Vec<RegionCounts>) {
+    let mut counts = BucketCounts::default();
+    let mut regions: Vec<RegionCounts> = Vec::new();
+    let mut today = now.date_naive();
+    for day in days {
+        if regions.last().is_none_or(|last| last.region_id != day.region_id) {
+            today = rules::today(now, day.time_zone.as_deref());
+            let (region_id, region_code) = (day.region_id, day.region_code);
+            regions.push(RegionCounts { region_id, region_code, counts: BucketCounts::default() });
+        }
+        let bucket = Bucket::of((day.planned - today).num_days());
+        if let Some(region) = regions.last_mut() {
+            region.counts.add(bucket, day.tasks);
+        }
+        if only.is_none() || day.region_id == only {
+            counts.add(bucket, day.tasks);
+        }
+    }
+    (counts, regions)
 }
 
 /// How many open tasks are past their planned date, in the zone of their region: one statement.
@@ -182,7 +203,8 @@ pub async fn overdue(app: &App, actor: &Actor, scope: Scope) -> Result<i64> {
     let whose = store::Whose { person: actor.user_id, scope, now: app.now() };
     // No region is more than a day ahead of UTC, so nothing planned later is overdue anywhere.
     let filter = TaskFilter { scope, to: Some(whose.now.date_naive()), ..TaskFilter::default() };
-    Ok(store::counts(&app.db, whose, &filter).await?.iter().map(|region| region.counts.overdue).sum())
+    let days = store::days(&app.db, whose, &filter).await?;
+    Ok(tally(days, None, whose.now).0.overdue)
 }
 
 /// One task.

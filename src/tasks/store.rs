@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::TaskView;
 use super::act::Confirm;
-use super::list::{Page, RegionCounts, Scope, StatusFilter, TaskFilter};
-use super::rules::{Bucket, Missing, Readiness, SOON_DAYS, TaskStatus, zones_at};
+use super::list::{Page, Scope, StatusFilter, TaskFilter};
+use super::rules::{Bucket, Missing, Readiness, TaskStatus, zones_at};
 use crate::db::{Conn, Db, DbError, Query, Tx, Value, json_list};
 use crate::identity::Relation;
 use crate::ids::{ModelId, OverrideId, RegionId, TaskId, UserId, VersionId};
@@ -150,11 +150,14 @@ pub async fn confirm(
     .map(drop)
 }
 
-/// The pairs of model and region in which some tasks (`$1`) make a version live, as `place`.
-const PLACES: &str = "(SELECT t.task_id, t.version_id, t.model_id, COALESCE(t.region_id, x.region_id) AS region_id
-      FROM deployment_tasks t
-      LEFT JOIN version_targets x ON x.version_id = t.version_id AND t.region_id IS NULL
-      WHERE t.task_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))) place";
+/// The pairs of model and region in which some tasks (`$1`) make a version live, as `place`. Two branches
+/// and no outer join: SQLite would work out the targets of every version there is.
+const PLACES: &str = "(SELECT t.task_id, t.version_id, t.model_id, t.region_id FROM deployment_tasks t
+      WHERE t.region_id IS NOT NULL AND t.task_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))
+      UNION ALL
+      SELECT t.task_id, t.version_id, t.model_id, x.region_id
+      FROM deployment_tasks t JOIN version_targets x ON x.version_id = t.version_id
+      WHERE t.region_id IS NULL AND t.task_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))) place";
 
 /// Ends what was live in the tasks' regions, and begins what is live from `date` on. Where the version
 /// is live already, nothing changes.
@@ -292,11 +295,6 @@ const MINE_OPEN: &str = "(SELECT o.task_id FROM deployment_tasks o WHERE o.assig
            WHERE d.user_id = $1 AND d.can_deploy AND d.revoked_at IS NULL AND (d.expires_at IS NULL OR d.expires_at > $2)
              AND o.status IN ('PENDING', 'ADJUSTED'))";
 
-/// Today in a task's region, from the dates there are at this instant: `$3` in UTC, `$4` and `$5` the
-/// days before and after, in the zones of `$6` and `$7`.
-const TODAY: &str = "CASE WHEN r.time_zone IN (SELECT value ->> 'zone' FROM json_each($6)) THEN $4
-          WHEN r.time_zone IN (SELECT value ->> 'zone' FROM json_each($7)) THEN $5 ELSE $3 END";
-
 /// Which tasks are looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Whose {
@@ -305,24 +303,13 @@ pub struct Whose {
     pub now: DateTime<Utc>,
 }
 
-/// Binds `$1` to `$7`: person, instant, and the dates of the world.
-fn with_dates(query: Query, whose: Whose) -> Query {
-    let utc = whose.now.date_naive();
-    let zones = |days| json_list(zones_at(whose.now, days).into_iter().map(|zone| json!({ "zone": zone })));
-    query
-        .bind(whose.person)
-        .bind(whose.now)
-        .bind(utc)
-        .bind(utc.pred_opt())
-        .bind(utc.succ_opt())
-        .bind(zones(-1))
-        .bind(zones(1))
-}
-
 /// Appends what selects the tasks `t` (with their region `r`) that a filter matches, but for its bucket.
 fn matching(query: Query, whose: Whose, filter: &TaskFilter) -> Query {
     let open = filter.status.is_none();
-    let query = query.push(" FROM deployment_tasks t LEFT JOIN regions r ON r.region_id = t.region_id WHERE TRUE");
+    let query = query
+        .bind(whose.person)
+        .bind(whose.now)
+        .push(" FROM deployment_tasks t LEFT JOIN regions r ON r.region_id = t.region_id WHERE TRUE");
     let query = match (whose.scope, open) {
         (Scope::All, _) => query,
         (Scope::Mine, true) => query.push(" AND t.task_id IN ").push(MINE_OPEN),
@@ -346,75 +333,75 @@ fn matching(query: Query, whose: Whose, filter: &TaskFilter) -> Query {
         )
 }
 
-/// A page of tasks, by planned date.
+/// A page of tasks, by planned date: first their numbers, then the names of just these.
 pub async fn page(db: &Db, whose: Whose, filter: &TaskFilter, page: Page) -> Result<Vec<TaskView>, DbError> {
-    let query = with_dates(Query::new(VIEW), whose).push("SELECT t.*");
+    let query = Query::new(VIEW).push("SELECT * FROM deployment_tasks WHERE task_id IN (SELECT t.task_id");
     let mut query = matching(query, whose, filter);
-    // The bounds that hold in every zone let the index find the place; the region's own today decides.
-    let utc = whose.now.date_naive();
     if let Some(bucket) = filter.bucket {
-        let (first, last) = bucket.days();
-        let shift = |days: Option<i64>, slack| days.map(|days| utc + chrono::TimeDelta::days(days + slack));
-        query = query
-            .when(" AND t.planned_production_date >= {}", shift(first, -1))
-            .when(" AND t.planned_production_date <= {}", shift(last, 1));
-        query = in_bucket(query, bucket, utc);
+        query = in_bucket(query, bucket, whose.now);
     }
     if let Some((date, task)) = page.after {
         query = query.when(" AND (t.planned_production_date, t.task_id) > ({}, ", Some(date)).when("{})", Some(task));
     }
     query
         .push(" ORDER BY t.planned_production_date, t.task_id")
-        .when(" LIMIT {}", Some(page.rows))
+        .when(" LIMIT {})", Some(page.rows))
         .push(VIEW_JOINS)
         .all(db)
         .await
 }
 
-/// Appends the date that is `days` away from a region's today: a date cannot be shifted in SQL that both
-/// engines speak, so each of the three dates there are is shifted here.
-fn by_zone(query: Query, utc: NaiveDate, days: i64) -> Query {
-    let at = |shift: i64| Some(Value::from(utc + chrono::TimeDelta::days(days + shift)));
-    query
-        .push("CASE WHEN r.time_zone IN (SELECT value ->> 'zone' FROM json_each($6)) THEN ")
-        .when("{}", at(-1))
-        .push(" WHEN r.time_zone IN (SELECT value ->> 'zone' FROM json_each($7)) THEN ")
-        .when("{}", at(1))
-        .push(" ELSE ")
-        .when("{}", at(0))
-        .push(" END")
-}
-
-/// Appends the condition of a bucket.
-fn in_bucket(mut query: Query, bucket: Bucket, utc: NaiveDate) -> Query {
+/// Appends the condition of a bucket. The bounds that hold in every zone let the index find the place;
+/// the region's own today decides.
+fn in_bucket(mut query: Query, bucket: Bucket, now: DateTime<Utc>) -> Query {
     let (first, last) = bucket.days();
-    for (clause, days) in [(" AND t.planned_production_date >= ", first), (" AND t.planned_production_date <= ", last)]
-    {
-        if let Some(days) = days {
-            query = by_zone(query.push(clause), utc, days);
-        }
+    let day = |days: i64| now.date_naive() + chrono::TimeDelta::days(days);
+    if let Some(first) = first {
+        query = query.when(" AND t.planned_production_date >= {}", Some(day(first - 1)));
+        query = by_zone(query.push(" AND t.planned_production_date >= "), now, first);
+    }
+    if let Some(last) = last {
+        query = query.when(" AND t.planned_production_date <= {}", Some(day(last + 1)));
+        query = by_zone(query.push(" AND t.planned_production_date <= "), now, last);
     }
     query
 }
 
-/// How many tasks the filter matches in each bucket, a row a region (none for tasks of all regions).
-pub async fn counts(db: &Db, whose: Whose, filter: &TaskFilter) -> Result<Vec<RegionCounts>, DbError> {
-    let query = with_dates(
-        Query::new(
-            "SELECT d.region_id, d.region_code, COUNT(*) AS \"all\",
-                    COALESCE(CAST(SUM(CASE WHEN d.planned < d.today THEN 1 ELSE 0 END) AS BIGINT), 0) AS overdue,
-                    COALESCE(CAST(SUM(CASE WHEN d.planned = d.today THEN 1 ELSE 0 END) AS BIGINT), 0) AS due_today,
-                    COALESCE(CAST(SUM(CASE WHEN d.planned > d.today AND d.planned <= d.soon THEN 1 ELSE 0 END) AS BIGINT), 0) AS due_soon,
-                    COALESCE(CAST(SUM(CASE WHEN d.planned > d.soon THEN 1 ELSE 0 END) AS BIGINT), 0) AS upcoming
-             FROM (SELECT t.region_id, r.code AS region_code, t.planned_production_date AS planned, ",
-        ),
-        whose,
-    );
-    let utc = whose.now.date_naive();
-    let query = by_zone(query.push(TODAY).push(" AS today, "), utc, SOON_DAYS).push(" AS soon");
+/// Appends the date that is `days` away from a region's today: SQL that both engines speak knows no
+/// zones, but there are three dates on Earth at most, so the zones of the other two are named.
+fn by_zone(query: Query, now: DateTime<Utc>, days: i64) -> Query {
+    let date = |shift: i64| Some(Value::from(now.date_naive() + chrono::TimeDelta::days(days + shift)));
+    let zones = |shift| Some(json_list(zones_at(now, shift).into_iter().map(|zone| json!({ "zone": zone }))));
+    query
+        .when("CASE WHEN r.time_zone IN (SELECT value ->> 'zone' FROM json_each({}))", zones(-1))
+        .when(" THEN {}", date(-1))
+        .when(" WHEN r.time_zone IN (SELECT value ->> 'zone' FROM json_each({}))", zones(1))
+        .when(" THEN {}", date(1))
+        .when(" ELSE {} END", date(0))
+}
+
+/// How many tasks are planned for one day in one region (none for tasks of all regions).
+#[derive(Debug, sqlx::FromRow)]
+pub struct Day {
+    pub region_id: Option<RegionId>,
+    pub region_code: Option<String>,
+    pub time_zone: Option<String>,
+    pub planned: NaiveDate,
+    pub tasks: i64,
+}
+
+/// How many tasks the filter matches, by region and planned day; the bucket and the region do not matter.
+pub async fn days(db: &Db, whose: Whose, filter: &TaskFilter) -> Result<Vec<Day>, DbError> {
     let everywhere = TaskFilter { region_id: None, ..filter.clone() };
-    matching(query, whose, &everywhere)
-        .push(") d GROUP BY d.region_id, d.region_code ORDER BY d.region_code")
+    let counted = Query::new(
+        "SELECT d.region_id, r.code AS region_code, r.time_zone, d.planned, d.tasks
+         FROM (SELECT t.region_id, t.planned_production_date AS planned, COUNT(*) AS tasks",
+    );
+    matching(counted, whose, &everywhere)
+        .push(
+            " GROUP BY t.region_id, t.planned_production_date) d
+             LEFT JOIN regions r ON r.region_id = d.region_id ORDER BY r.code, d.region_id",
+        )
         .all(db)
         .await
 }
