@@ -23,6 +23,7 @@ mod import;
 mod migrate;
 mod openapi;
 mod serve;
+mod serve_model;
 mod show;
 mod token;
 mod user;
@@ -47,6 +48,8 @@ Exit codes: 0 done; 1 refused or failed, with a sentence on standard error; 2 wr
 enum Command {
     /// Serve the product.
     Serve(serve::Args),
+    /// Serve one model: an ONNX file over the Open Inference Protocol.
+    ServeModel(serve_model::Args),
     /// Fill an empty data folder with demo data.
     Demo(demo::Args),
     /// Bring the database's tables to this version.
@@ -84,7 +87,11 @@ impl Cli {
         match self.dispatch().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("countersign: {}", sentence(&error));
+                // A model server speaks to its supervisor: its reasons have a code.
+                match error.downcast_ref::<countersign_serving::Error>() {
+                    Some(reason) => eprintln!("{}", reason.to_json()),
+                    None => eprintln!("countersign: {}", sentence(&error)),
+                }
                 ExitCode::FAILURE
             }
         }
@@ -93,6 +100,7 @@ impl Cli {
     async fn dispatch(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(args) => serve::run(args).await,
+            Command::ServeModel(args) => serve_model::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,
             Command::Import(command) => import::run(command).await,

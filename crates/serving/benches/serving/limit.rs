@@ -1,0 +1,44 @@
+//! The limit: the inference runtime alone.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use countersign_serving::{Model, State};
+use tract_onnx::prelude::{IntoTValue as _, Tensor, tvec};
+
+/// What the runtime does without a server.
+#[derive(Debug, Clone)]
+pub struct Limit {
+    /// Of one inference on one thread, in milliseconds.
+    pub p50: f64,
+    pub p99: f64,
+    /// Inferences a second, a thread a core.
+    pub per_second: f64,
+}
+
+pub fn measure(artifact: &Path, rows: usize, seconds: Duration) -> Limit {
+    let model = Model::load(artifact, "credit", "1", None).unwrap();
+    let input = Tensor::from_shape(&[rows, 20], &crate::client::features(rows)).unwrap();
+    let mut latencies = run(&model, &input, seconds);
+    latencies.sort_by(f64::total_cmp);
+    let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let began = Instant::now();
+    let count: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(|| run(&model, &input, seconds).len())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    Limit { p50: at(50), p99: at(99), per_second: count as f64 / began.elapsed().as_secs_f64() }
+}
+
+fn run(model: &Model, input: &Tensor, seconds: Duration) -> Vec<f64> {
+    let mut state: State = model.state().unwrap();
+    let (began, mut latencies) = (Instant::now(), Vec::new());
+    while began.elapsed() < seconds {
+        let one = Instant::now();
+        let outputs = state.run(tvec!(input.clone().into_tvalue())).unwrap();
+        std::hint::black_box(outputs);
+        latencies.push(one.elapsed().as_secs_f64() * 1e3);
+    }
+    latencies
+}
