@@ -32,9 +32,10 @@ test-api:
 	cargo build
 	tests/api/run
 
-# Prints latency, statements, bytes, memory and start-up times. Builds for release.
+# Prints latency, statements, bytes, memory and start-up times; then what serving a model costs. Builds for release.
 bench:
 	cargo bench --bench countersign
+	cargo bench -p countersign-serving --bench serving
 
 # Rewrites the documents that are generated from the code.
 docs:

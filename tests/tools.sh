@@ -15,6 +15,7 @@ need curl curl
 need postgresql '/usr/lib/postgresql/*/bin/initdb'
 need chromium chromium
 need chromium-driver chromedriver
+need prometheus promtool
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
 
 if ((${#packages[@]})); then
@@ -29,6 +30,8 @@ if ((${#packages[@]})); then
   # The tests start servers of their own; a system-wide cluster is not wanted.
   mkdir -p /etc/postgresql-common
   [[ -e /etc/postgresql-common/createcluster.conf ]] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  # Nor is a Prometheus: its package has the checker of metrics. In this runlevel nothing is started.
+  export RUNLEVEL=1
   apt-get install -y -qq --no-install-recommends "${packages[@]}"
 fi
 

@@ -163,6 +163,6 @@ pub fn numbers(value: &Value) -> Vec<f64> {
 pub fn assert_close(left: &[f64], right: &[f64]) {
     assert_eq!(left.len(), right.len());
     for (one, other) in left.iter().zip(right) {
-        assert!((one - other).abs() < 1e-5, "{left:?}\n{right:?}");
+        assert!((one - other).abs() < 1e-5 * other.abs().max(1.0), "{left:?}\n{right:?}");
     }
 }

@@ -59,3 +59,43 @@ async fn one_row_scores_as_it_does_among_others() {
         assert_close(&output(&answer, "probabilities"), &numbers(&expected["probabilities"][row]));
     }
 }
+
+async fn gives_the_expected_outputs(name: &str) {
+    let expected = expected(name);
+    let answer = served(name).await.infer(&features(&expected["inputs"]["features"])).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = answer.json();
+    for (output_name, values) in expected["outputs"].as_object().unwrap() {
+        if values[0].is_string() {
+            let output = answer["outputs"].as_array().unwrap().iter().find(|output| output["name"] == **output_name);
+            assert_eq!(&output.unwrap()["data"], values);
+        } else {
+            assert_close(&output(&answer, output_name), &numbers(values));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_forest_of_three_classes_with_text_labels_after_an_imputer() {
+    gives_the_expected_outputs("forest").await;
+}
+
+#[tokio::test]
+async fn a_forest_of_two_classes() {
+    gives_the_expected_outputs("forest-binary").await;
+}
+
+#[tokio::test]
+async fn boosted_trees_with_missing_values() {
+    gives_the_expected_outputs("boosted-gaps").await;
+}
+
+#[tokio::test]
+async fn a_regression_by_boosted_trees() {
+    gives_the_expected_outputs("regression").await;
+}
+
+#[tokio::test]
+async fn columns_picked_from_a_matrix() {
+    gives_the_expected_outputs("columns").await;
+}
