@@ -142,8 +142,7 @@ async fn answer(
 /// Refuses what is not this server's one model.
 fn check_model(model: &Model, asked: &[(String, String)]) -> Result<(), Refusal> {
     for (part, value) in asked {
-        let (expected, what) =
-            if part == "version" { (&model.version, "version") } else { (&model.name, "name") };
+        let (expected, what) = if part == "version" { (&model.version, "version") } else { (&model.name, "name") };
         if value != expected {
             let sentence = format!("The model here has the {what} “{expected}”, not “{value}”.");
             return Err(Refusal::new(Kind::NotFound, sentence));

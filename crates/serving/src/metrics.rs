@@ -48,8 +48,7 @@ impl Histogram {
 
     fn write(&self, name: &str, label: &str, out: &mut String) -> std::fmt::Result {
         let seconds = self.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9;
-        let (comma, braces) =
-            if label.is_empty() { ("", String::new()) } else { (",", format!("{{{label}}}")) };
+        let (comma, braces) = if label.is_empty() { ("", String::new()) } else { (",", format!("{{{label}}}")) };
         let mut count = 0;
         for (bound, more) in self.bounds.iter().zip(&self.counts) {
             count += more.load(Ordering::Relaxed);

@@ -131,7 +131,8 @@ fn prepare(bytes: &[u8]) -> Result<Prepared, Cause> {
 /// Names every operator that is not supported, before the runtime stumbles over the first.
 fn check_operators(onnx: &Onnx, proto: &pb::ModelProto) -> Result<(), Cause> {
     let graph = proto.graph.as_ref();
-    let graph = graph.ok_or_else(|| (ErrorCode::ArtifactInvalid, "it has no graph, so it is not an ONNX model".to_owned()))?;
+    let graph =
+        graph.ok_or_else(|| (ErrorCode::ArtifactInvalid, "it has no graph, so it is not an ONNX model".to_owned()))?;
     let mut missing = BTreeSet::new();
     collect_missing(onnx, graph, &mut missing);
     if missing.is_empty() {
@@ -195,7 +196,7 @@ fn ports(names: Vec<String>, outlets: &[OutletId], model: &TypedModel) -> TractR
         let datatype = Datatype::of(fact.datum_type)
             .ok_or_else(|| TractError::msg(format!("the tensor {name} has elements of an unknown type")))?;
         let dim = |dim: &TDim| dim.to_usize().map_or_else(|_| Dim::Free(dim.to_string()), Dim::Fixed);
-        Ok(Port { name, datatype, shape: fact.shape.iter().map(|one| dim(one)).collect() })
+        Ok(Port { name, datatype, shape: fact.shape.iter().map(dim).collect() })
     };
     names.into_iter().zip(outlets).map(port).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tract_onnx::prelude::{IntoTValue as _, TVec, TValue, Tensor};
+use tract_onnx::prelude::{IntoTValue as _, TValue, TVec, Tensor};
 
 use crate::model::{Dim, Model, Port};
 use crate::refusal::{Kind, Refusal};
@@ -103,7 +103,9 @@ impl Request {
         }
         if !binary.is_empty() {
             let left = binary.len();
-            return Err(Refusal::bad(format!("{left} bytes of the body belong to no input: no binary_data_size names them.")));
+            return Err(Refusal::bad(format!(
+                "{left} bytes of the body belong to no input: no binary_data_size names them."
+            )));
         }
         let wanted = body.wanted(model)?;
         Ok(Self { id: body.id.map(Cow::into_owned), inputs: complete(model, inputs)?, wanted })
@@ -198,9 +200,9 @@ impl Input<'_> {
         }
         check_shape(&self.shape, port, sizes)?;
         let count = self.shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
-        let count = count.filter(|count| *count > 0).ok_or_else(|| {
-            Refusal::bad(format!("a tensor of shape {:?} has no elements, or too many", self.shape))
-        })?;
+        let count = count
+            .filter(|count| *count > 0)
+            .ok_or_else(|| Refusal::bad(format!("a tensor of shape {:?} has no elements, or too many", self.shape)))?;
         match (self.parameters.binary_data_size, self.data) {
             (Some(_), Some(_)) => Err(Refusal::bad("it has both data and binary_data_size")),
             (Some(size), None) => {

@@ -47,10 +47,9 @@ impl Workers {
         let (jobs, queued) = crossbeam_channel::unbounded();
         for number in 0..threads {
             let worker = Worker { model: Arc::clone(model), metrics: Arc::clone(metrics), jobs: queued.clone() };
-            std::thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .spawn(move || worker.run())
-                .map_err(|cause| Error::new(ErrorCode::ServerFailed, format!("A thread cannot be started: {cause}.")))?;
+            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || worker.run()).map_err(
+                |cause| Error::new(ErrorCode::ServerFailed, format!("A thread cannot be started: {cause}.")),
+            )?;
         }
         let count = u32::try_from(threads + queue)
             .map_err(|_| Error::new(ErrorCode::OptionInvalid, "The queue is too long to be counted."))?;

@@ -61,7 +61,8 @@ fn request(encoding: Encoding, rows: usize) -> Vec<u8> {
         header = format!("Inference-Header-Content-Length: {}\r\n", json.len());
     }
     let length = json.len() + bytes.len();
-    let head = format!("POST /v2/models/credit/infer HTTP/1.1\r\nHost: bench\r\n{header}Content-Length: {length}\r\n\r\n");
+    let head =
+        format!("POST /v2/models/credit/infer HTTP/1.1\r\nHost: bench\r\n{header}Content-Length: {length}\r\n\r\n");
     [head.as_bytes(), json.as_bytes(), &bytes].concat()
 }
 

@@ -109,7 +109,9 @@ impl LabelEncoder {
     fn places(&self, input: &Tensor) -> TractResult<Vec<Option<usize>>> {
         Ok(match &self.keys {
             Keys::Texts(map) => find(map, input.try_as_plain_ram()?.as_slice::<String>()?.iter().cloned()),
-            Keys::Ints(map) => find(map, input.cast_to::<i64>()?.try_as_plain_ram()?.as_slice::<i64>()?.iter().copied()),
+            Keys::Ints(map) => {
+                find(map, input.cast_to::<i64>()?.try_as_plain_ram()?.as_slice::<i64>()?.iter().copied())
+            }
             Keys::Floats(map) => {
                 find(map, input.cast_to::<f32>()?.try_as_plain_ram()?.as_slice::<f32>()?.iter().copied().map(bits))
             }

@@ -18,10 +18,10 @@ use tract_onnx::tract_hir::ops::identity::Identity;
 
 mod encode;
 mod scale;
-mod trees;
-mod trees_read;
 #[cfg(test)]
 mod tests;
+mod trees;
+mod trees_read;
 
 /// What an operator is made of once its node was read.
 type Built = TractResult<(Box<dyn InferenceOp>, Vec<String>)>;
@@ -44,7 +44,7 @@ pub fn runtime() -> Onnx {
 /// `ZipMap` names the scores of a row, as the last step of many exports. The protocol has no maps: the scores are
 /// passed on as the tensor that they are, in the order of the classes.
 fn zip_map(_: &ParsingContext, _: &NodeProto) -> Built {
-    Ok((Box::new(Identity::default()), vec![]))
+    Ok((Box::new(Identity), vec![]))
 }
 
 fn build<K: Kernel>(kernel: K) -> Built {

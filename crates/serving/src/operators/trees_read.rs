@@ -21,7 +21,8 @@ pub fn read_forest(node: &NodeProto, leaf: &str, scores: usize) -> TractResult<F
     }
     let (weights, ranges) = read_weights(node, leaf, scores)?;
     let nodes = read_nodes(node, &places, &index, &ranges)?;
-    let features = nodes.iter().map(|node| if let Node::Branch { feature, .. } = node { *feature as usize + 1 } else { 0 });
+    let features =
+        nodes.iter().map(|node| if let Node::Branch { feature, .. } = node { *feature as usize + 1 } else { 0 });
     let features = features.max().unwrap_or_default();
     let roots = read_roots(&nodes, &places)?;
     Ok(Forest { nodes, roots, weights, features, scores })

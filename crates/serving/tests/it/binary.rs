@@ -50,7 +50,8 @@ async fn one_output_as_bytes_and_the_other_as_json() {
     let expected = expected("credit-boosted");
     let bytes = feature_bytes(&expected["inputs"]["features"]);
     let mut request = request(8, bytes.len());
-    request["outputs"] = json!([{ "name": "label", "parameters": { "binary_data": true } }, { "name": "probabilities" }]);
+    request["outputs"] =
+        json!([{ "name": "label", "parameters": { "binary_data": true } }, { "name": "probabilities" }]);
     let answer = served("credit-boosted").await.infer_bytes(&request, &bytes).await;
     let length: usize = answer.headers["inference-header-content-length"].to_str().unwrap().parse().unwrap();
     assert_eq!(answer.bytes.len() - length, 64);

@@ -53,7 +53,7 @@ async fn a_body_that_is_too_large_whether_it_says_so_or_not() {
 
 #[tokio::test]
 async fn a_model_that_takes_too_long() {
-    let server = served_with(Options { timeout: Duration::from_millis(5), ..narrow() }).await;
+    let server = served_with(Options { timeout: Duration::from_millis(20), ..narrow() }).await;
     let answer = server.infer(&slow_request()).await;
     assert_eq!(answer.status, 504, "{}", answer.text());
     answer.error();
@@ -95,9 +95,7 @@ async fn stopping_lets_requests_under_way_finish_and_takes_no_others() {
     let mut server = served_with(Options { workers: 1, queue: 8, ..options("credit-slow") }).await;
     let request = slow_request();
     let (http, url) = (server.http.clone(), server.url("/v2/models/credit/infer"));
-    let under_way: Vec<_> = (0..6)
-        .map(|_| tokio::spawn(reply(http.post(&url).json(&request))))
-        .collect();
+    let under_way: Vec<_> = (0..6).map(|_| tokio::spawn(reply(http.post(&url).json(&request)))).collect();
     while !server.metrics().await.contains("countersign_inference_in_flight 6") {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

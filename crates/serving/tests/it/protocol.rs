@@ -17,7 +17,8 @@ async fn the_server_tells_what_it_is() {
 #[tokio::test]
 async fn health_is_told_for_the_server_and_the_model() {
     let server = served("credit-logistic").await;
-    let paths = ["/v2/health/live", "/v2/health/ready", "/v2/models/credit/ready", "/v2/models/credit/versions/3/ready"];
+    let paths =
+        ["/v2/health/live", "/v2/health/ready", "/v2/models/credit/ready", "/v2/models/credit/versions/3/ready"];
     for path in paths {
         assert_eq!(server.get(path).await.status, 200, "{path}");
     }

@@ -45,7 +45,8 @@ async fn a_slow_model() {
 #[tokio::test]
 async fn a_convolution_over_images() {
     let expected = expected("conv");
-    let image = json!({ "name": "image", "datatype": "FP32", "shape": [2, 1, 8, 8], "data": expected["inputs"]["image"] });
+    let image =
+        json!({ "name": "image", "datatype": "FP32", "shape": [2, 1, 8, 8], "data": expected["inputs"]["image"] });
     let answer = served("conv").await.infer(&json!({ "inputs": [image] })).await.json();
     assert_close(&output(&answer, "scores"), &numbers(&expected["scores"]));
 }
