@@ -157,7 +157,7 @@ async fn show(
     Query(opened): Query<Opened>,
 ) -> Result<Html<String>> {
     let mut page = page(&app, &visitor, ticket_id).await?;
-    if opened.assign.is_some() {
+    if opened.assign.is_some() && page.detail.ticket.state == TicketState::Pending {
         page.candidates = Some(inbox::candidates(&app, ticket_id).await?);
     }
     html(&page)

@@ -145,6 +145,8 @@ struct TasksPage {
 struct Dialog {
     verb: VerbWord,
     tasks: Vec<TaskView>,
+    /// Chosen, but no longer open: said, not offered.
+    closed: Vec<TaskView>,
     needs_override: bool,
     back: String,
     date: String,
@@ -155,7 +157,8 @@ struct Dialog {
 }
 
 impl Dialog {
-    fn new(verb: VerbWord, tasks: Vec<TaskView>, back: String, now: DateTime<Utc>) -> Self {
+    fn new(verb: VerbWord, chosen: Vec<TaskView>, back: String, now: DateTime<Utc>) -> Self {
+        let (tasks, closed): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|task| task.status.is_open());
         let dates = tasks.iter().map(|task| match verb {
             VerbWord::Confirm => task.today(now),
             VerbWord::Adjust | VerbWord::Cancel => task.planned_production_date,
@@ -165,6 +168,7 @@ impl Dialog {
             needs_override: verb == VerbWord::Confirm && tasks.iter().any(|task| task.requires_override),
             verb,
             tasks,
+            closed,
             back,
             text: String::new(),
             reason: String::new(),
@@ -184,6 +188,7 @@ impl Dialog {
             VerbWord::Cancel => "Cancel",
         };
         match self.tasks.len() {
+            0 => "Nothing to do here".to_owned(),
             1 => format!("{what} deployment"),
             count => format!("{what} {count} deployments"),
         }
@@ -203,7 +208,7 @@ pub async fn tasks(State(app): State<App>, visitor: Visitor, Query(address): Que
     let dialog = match address.verb {
         Some(verb) => {
             let chosen = list::chosen(&app, &visitor.actor, &address.task_id).await?;
-            Some(Dialog::new(verb, chosen, address.link(), app.now())).filter(|dialog| !dialog.tasks.is_empty())
+            (!chosen.is_empty()).then(|| Dialog::new(verb, chosen, address.link(), app.now()))
         }
         None => None,
     };

@@ -361,6 +361,10 @@ both! {
         let done = anna.submit(&again, "#modal form", &[("reason", REASON)]).await.ok();
         assert!(done.text(".toast").contains("PD Mortgage 2.1 in US confirmed"));
         assert_eq!(t.number("SELECT COUNT(*) FROM deployment_tasks WHERE status = 'CONFIRMED'").await, 1);
+
+        let late = anna.page(&format!("/my-deployment-tasks?do=confirm&task_id={id}")).await.ok();
+        assert!(late.text("#modal .notice").contains("Anna has confirmed it"), "{}", late.text("#modal"));
+        assert_eq!(late.count("#modal button"), 0, "there is nothing left to confirm");
     }
 
     async fn a_person_deploys_from_the_modal(t: T) {
