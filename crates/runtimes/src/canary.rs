@@ -97,3 +97,6 @@ pub fn judge(reading: &Reading, limits: &Limits) -> Verdict {
         _ => Verdict::Continue,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -253,3 +253,6 @@ mod finite {
         Ok(written.into_iter().map(|(bound, count)| (bound.unwrap_or(f64::INFINITY), count)).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

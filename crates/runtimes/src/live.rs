@@ -94,6 +94,13 @@ impl LiveState {
         format!("sha256:{}", hex::encode(Sha256::digest(self.facts().to_string())))
     }
 
+    /// `sha256:` and the digest of one model's part of [`facts`](Self::facts): it stays when another model changes.
+    #[must_use]
+    pub fn digest_of(&self, model: &str) -> String {
+        let facts = self.models.get(model).map(LiveModel::facts).unwrap_or_default();
+        format!("sha256:{}", hex::encode(Sha256::digest(facts.to_string())))
+    }
+
     /// A deployment by its key.
     #[must_use]
     pub fn deployment(&self, key: &str) -> Option<&LiveDeployment> {

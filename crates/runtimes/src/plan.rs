@@ -132,18 +132,29 @@ impl Plan {
     }
 }
 
+/// Whether the same deployments have the same weights.
+fn is_same(was: &LiveModel, desired: &DesiredState) -> bool {
+    was.deployments.len() == desired.deployments.len()
+        && desired.deployments.iter().all(|Desired { deployment, weight }| {
+            was.deployments.get(&deployment.key).is_some_and(|live| live.spec == *deployment && live.weight == *weight)
+        })
+}
+
 fn is_so(was: &LiveModel, desired: &DesiredState) -> bool {
-    let weights_are = desired.deployments.iter().all(|Desired { deployment, weight }| {
-        was.deployments.get(&deployment.key).is_some_and(|live| live.spec == *deployment && live.weight == *weight)
-    });
-    let alive = was.deployments.values().all(|live| live.status == Status::Ready);
-    weights_are && alive && was.deployments.len() == desired.deployments.len() && was.paused == desired.paused
+    let ready = was.deployments.values().all(|live| live.status == Status::Ready);
+    ready && is_same(was, desired) && was.paused == desired.paused
 }
 
 /// Starts and verifies what is new, moves the traffic as the strategy says, stops what is left over.
 fn steps(was: &LiveModel, desired: &DesiredState, strategy: &Strategy) -> Vec<Step> {
     let mut steps = Vec::new();
+    // A pause must not wait for a server that is down, nor must its end: supervision brings that back.
+    let is_pause = is_same(was, desired) && was.paused != desired.paused;
     for Desired { deployment, .. } in &desired.deployments {
+        let live = was.deployments.get(&deployment.key);
+        if is_pause || live.is_some_and(|live| live.spec == *deployment && live.status == Status::Ready) {
+            continue;
+        }
         steps.push(Step::Start { deployment: deployment.clone() });
         steps.push(Step::Verify { key: deployment.key.clone() });
     }
@@ -273,3 +284,6 @@ fn render_endpoint<'a>(
     }
     if text.len() == before { String::new() } else { text }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::canary::Limits;
 
+/// The largest share of a deployment, relative to the others'.
+const LARGEST_WEIGHT: u32 = 10_000;
+
 /// An environment, as a runtime sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -131,7 +134,10 @@ impl DesiredState {
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let mut keys = BTreeSet::new();
-        for Desired { deployment, .. } in &self.deployments {
+        for Desired { deployment, weight } in &self.deployments {
+            if *weight > LARGEST_WEIGHT {
+                return Some(format!("The weight {weight} of {} is above {LARGEST_WEIGHT}.", deployment.key));
+            }
             if deployment.model != self.model {
                 return Some(format!("{} serves another model than {}.", deployment.key, self.model));
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -211,6 +211,10 @@ impl Gateway {
                     pending.code = Some(StatusCode::PAYLOAD_TOO_LARGE.as_u16());
                     self.too_large(routes.max_body)
                 }
+                // The client's own doing: it says nothing of the server.
+                Ok(Err(_)) if body.is_broken() => {
+                    json(StatusCode::BAD_REQUEST, error("The request's body ended before it was whole."))
+                }
                 Ok(Err(cause)) => {
                     tracing::warn!(deployment = server.backend.key, %cause, "a request failed");
                     pending.code = Some(StatusCode::BAD_GATEWAY.as_u16());
@@ -360,11 +364,26 @@ impl Drop for Pending {
 
 /// A request's body that can be handed to the next server for as long as nobody began to read it.
 #[derive(Debug, Clone)]
-struct Handed(Arc<Mutex<Limited<Incoming>>>);
+struct Handed(Arc<Mutex<Upload>>);
+
+#[derive(Debug)]
+struct Upload {
+    body: Limited<Incoming>,
+    broken: bool,
+}
 
 impl Handed {
     fn new(body: Limited<Incoming>) -> Self {
-        Self(Arc::new(Mutex::new(body)))
+        Self(Arc::new(Mutex::new(Upload { body, broken: false })))
+    }
+
+    fn upload(&self) -> MutexGuard<'_, Upload> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the client did not send all of it.
+    fn is_broken(&self) -> bool {
+        self.upload().broken
     }
 }
 
@@ -373,16 +392,18 @@ impl Body for Handed {
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Pin::new(&mut *body).poll_frame(context)
+        let mut upload = self.upload();
+        let polled = Pin::new(&mut upload.body).poll_frame(context);
+        upload.broken = matches!(polled, Poll::Ready(Some(Err(_))));
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+        self.upload().body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+        self.upload().body.size_hint()
     }
 }
 

@@ -115,6 +115,8 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
     let (status, body) = if path.ends_with("/ready") {
         (if fault == "never-ready" { StatusCode::BAD_REQUEST } else { StatusCode::OK }, "{}".to_owned())
     } else if path.ends_with("/infer") {
+        let headers = request.headers().keys().map(ToString::to_string).filter(|name| name.starts_with("x-"));
+        let headers: Vec<_> = headers.collect();
         let length = request.into_body().collect().await.map(|body| body.to_bytes().len());
         let number = server.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let delay = server.option("delay").parse().unwrap_or(0);
@@ -123,7 +125,11 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
         }
         let bad = server.option("bad-every").parse().is_ok_and(|every: u64| number.is_multiple_of(every));
         let status = if bad { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
-        (status, serde_json::json!({ "version": server.option("version"), "length": length.ok() }).to_string())
+        (
+            status,
+            serde_json::json!({ "version": server.option("version"), "length": length.ok(), "headers": headers })
+                .to_string(),
+        )
     } else {
         let name = if fault == "other-name" { "other" } else { server.option("name") };
         let digest = if fault == "other-bytes" { format!("sha256:{}", "0".repeat(64)) } else { server.digest.clone() };

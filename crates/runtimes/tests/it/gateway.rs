@@ -158,3 +158,38 @@ async fn routes_that_cannot_be_read_leave_the_old_ones_in_force() {
     std::fs::remove_file(bench.state().join("gateway/routes.json")).unwrap();
     bench.shift(&[("v1", 100)]).await;
 }
+
+#[tokio::test]
+async fn a_client_that_goes_away_is_not_held_against_the_server() {
+    use tokio::io::AsyncWriteExt as _;
+    let bench = Bench::new();
+    bench.serve(&bench.spec("v1", &[])).await;
+    let mut client = tokio::net::TcpStream::connect(bench.target.endpoint).await.unwrap();
+    let head = "POST /v2/models/pd%20mortgage/infer HTTP/1.1\r\nhost: here\r\ncontent-length: 1000\r\n\r\n";
+    client.write_all(format!("{head}the first bytes").as_bytes()).await.unwrap();
+    bench.under_way("v1").await;
+    drop(client);
+    loop {
+        let text = bench.ask("GET", "/metrics", "").await.body;
+        let snapshot = countersign_runtimes::gateway::snapshot(text.as_str().unwrap(), "v1").unwrap();
+        if snapshot.requests > 0.0 {
+            assert_eq!((snapshot.requests, snapshot.errors), (1.0, 0.0));
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_concerns_two_neighbours_only_is_not_passed_on() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let bench = Bench::new();
+    bench.serve(&bench.spec("v1", &[])).await;
+    let mut client = tokio::net::TcpStream::connect(bench.target.endpoint).await.unwrap();
+    let head = "POST /v2/models/pd%20mortgage/infer HTTP/1.1\r\nhost: here\r\nconnection: close, x-hop\r\nx-hop: 1\r\nx-kept: 1\r\ntransfer-encoding: chunked\r\n\r\n";
+    client.write_all(format!("{head}3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    let body: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body["length"], 7);
+    assert_eq!(body["headers"], serde_json::json!(["x-kept"]));
+}

@@ -134,6 +134,13 @@ impl Bench {
         self.ask("POST", "/v2/models/pd%20mortgage/infer", "{}").await
     }
 
+    /// Waits until a request is under way at the deployment.
+    pub async fn under_way(&self, key: &str) {
+        while self.ask("GET", "/-/gateway", "").await.body["in_flight"][key] != 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// How many requests of `total` each deployment answered.
     pub async fn split(&self, total: usize) -> BTreeMap<String, usize> {
         let mut split = BTreeMap::new();

@@ -116,18 +116,24 @@ async fn a_stop_lets_the_requests_under_way_end() {
     bench.serve(&bench.spec("v1", &[("delay", "300")])).await;
     let asked = bench.infer();
     let stopped = async {
-        // Only once the request is at the server: that is what is to be drained.
-        loop {
-            let state = bench.ask("GET", "/-/gateway", "").await;
-            if state.body["in_flight"]["v1"] == 1 {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        bench.under_way("v1").await;
         bench.take(&Step::Stop { key: "v1".into() }).await.unwrap()
     };
     let (answer, done) = tokio::join!(asked, stopped);
     assert_eq!((answer.status, &done.facts["in_time"]), (StatusCode::OK, &true.into()));
+}
+
+#[tokio::test]
+async fn stopping_everything_lets_the_requests_under_way_end() {
+    let bench = Bench::new();
+    bench.serve(&bench.spec("v1", &[("delay", "300")])).await;
+    let stopped = async {
+        bench.under_way("v1").await;
+        bench.local.stop_all(&bench.target).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(bench.infer(), stopped);
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(bench.processes(), []);
 }
 
 #[tokio::test]
