@@ -27,6 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::canary::Snapshot;
 use crate::exposition::{self, ParseError};
 
+mod body;
 mod metrics;
 mod proxy;
 pub mod routes;

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use http_body_util::{Either, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::http::uri::Scheme;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
@@ -18,6 +16,7 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use super::body::{Counted, Handed, Pending};
 use super::metrics::Metrics;
 use super::routes::Routes;
 use super::table::{Endpoint, Server, Table};
@@ -30,8 +29,6 @@ static DEPLOYMENT: HeaderName = HeaderName::from_static("countersign-deployment"
 const CONNECTS: Duration = Duration::from_secs(2);
 /// How long an idle connection to a server is kept.
 const IDLE: Duration = Duration::from_secs(60);
-/// The status that counts a request which the client gave up.
-const GIVEN_UP: u16 = 499;
 
 type Answer = Response<Either<Full<Bytes>, Counted>>;
 
@@ -106,8 +103,10 @@ impl Gateway {
         join_all(table.missing_from(&before).iter().map(|server| server.look(&self.asking))).await;
         let left = before.missing_from(&table);
         tracing::info!(generation = table.routes.generation, "following new routes");
+        // Both at once: whoever sees the new table sees who has left it.
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.extend(left);
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
         Ok(())
     }
 
@@ -312,7 +311,7 @@ fn pass(response: Response<Incoming>, mut pending: Pending) -> Answer {
     if body.is_end_stream() {
         pending.code = pending.answer;
     }
-    Response::from_parts(parts, Either::Right(Counted { body, pending }))
+    Response::from_parts(parts, Either::Right(Counted::new(body, pending)))
 }
 
 fn is_too_large(cause: &(dyn std::error::Error + 'static)) -> bool {
@@ -335,109 +334,4 @@ fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
-}
-
-/// A request at a server; counted when it ends, whatever ends it.
-#[derive(Debug)]
-struct Pending {
-    server: Arc<Server>,
-    begun: Instant,
-    /// What the server answered, from the head of its answer.
-    answer: Option<u16>,
-    /// How it ended; none while it is under way.
-    code: Option<u16>,
-}
-
-impl Pending {
-    fn new(server: Arc<Server>) -> Self {
-        server.metrics.begun();
-        Self { server, begun: Instant::now(), answer: None, code: None }
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        let took = self.code.map(|_| self.begun.elapsed());
-        self.server.metrics.ended(self.code.unwrap_or(GIVEN_UP), took);
-    }
-}
-
-/// A request's body that can be handed to the next server for as long as nobody began to read it.
-#[derive(Debug, Clone)]
-struct Handed(Arc<Mutex<Upload>>);
-
-#[derive(Debug)]
-struct Upload {
-    body: Limited<Incoming>,
-    broken: bool,
-}
-
-impl Handed {
-    fn new(body: Limited<Incoming>) -> Self {
-        Self(Arc::new(Mutex::new(Upload { body, broken: false })))
-    }
-
-    fn upload(&self) -> MutexGuard<'_, Upload> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the client did not send all of it.
-    fn is_broken(&self) -> bool {
-        self.upload().broken
-    }
-}
-
-impl Body for Handed {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let mut upload = self.upload();
-        let polled = Pin::new(&mut upload.body).poll_frame(context);
-        upload.broken = matches!(polled, Poll::Ready(Some(Err(_))));
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.upload().body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.upload().body.size_hint()
-    }
-}
-
-/// An answer's body; its end is the request's.
-#[derive(Debug)]
-pub struct Counted {
-    body: Incoming,
-    pending: Pending,
-}
-
-impl Body for Counted {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        match &polled {
-            Poll::Ready(None) => self.pending.code = self.pending.answer,
-            Poll::Ready(Some(Err(_))) => self.pending.code = Some(StatusCode::BAD_GATEWAY.as_u16()),
-            // With a known length the end may never be asked for.
-            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.pending.code = self.pending.answer,
-            _ => (),
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -153,14 +153,12 @@ impl Local {
     }
 
     async fn exited(&self, spec: &DeploymentSpec, slot: &Slot, nonce: &str) -> Box<Diagnostics> {
-        let message = format!(
-            "The server of {} {} ended before it was ready. {}",
-            spec.model,
-            spec.version,
-            self.exit(nonce).await
-        );
+        let (exit, tail) = (self.exit(nonce).await, slot.tail());
+        let (code, said) = last_words(&tail).unwrap_or((code::PROCESS_EXITED, String::new()));
+        let DeploymentSpec { model, version, .. } = spec;
+        let message = format!("The server of {model} {version} ended before it was ready. {exit} {said}");
         let hint = "Its log says why: often an artifact that cannot be loaded, or one with another digest.";
-        self.failure("verify", code::PROCESS_EXITED, message, hint).tail(slot.tail())
+        self.failure("verify", code, message.trim_end(), hint).tail(tail)
     }
 
     fn not_ready(&self, spec: &DeploymentSpec, slot: &Slot) -> Box<Diagnostics> {
@@ -178,4 +176,12 @@ fn start_point(name: &str) -> &'static str {
         "spawned" => "start.spawned",
         _ => "start.recorded",
     }
+}
+
+/// What a model server said of its own end, and which failure that is: a line of JSON with a `code` and a `message`.
+fn last_words(log: &str) -> Option<(&'static str, String)> {
+    let said: serde_json::Value = serde_json::from_str(log.lines().last()?).ok()?;
+    let mismatch = said["code"].as_str()? == "artifact_digest_mismatch";
+    let code = if mismatch { code::DIGEST_MISMATCH } else { code::PROCESS_EXITED };
+    Some((code, said["message"].as_str()?.to_owned()))
 }

@@ -46,17 +46,18 @@ async fn serve_gateway(arguments: &Arguments) -> Outcome {
 
 /// Takes one step as a control plane would, and dies at a point of it, as one that is killed.
 async fn drive(arguments: &Arguments) -> Outcome {
-    let config = local::Config { program: std::env::current_exe()?, host: "here".to_owned() };
+    let program = arguments.get("program").map_or_else(std::env::current_exe, |program| Ok(program.into()))?;
+    let config = local::Config { program, host: "here".to_owned() };
     let (target, step): (Target, Step) =
         (serde_json::from_str(&arguments["target"])?, serde_json::from_str(&arguments["step"])?);
-    let die_at = arguments["die-at"].clone();
+    let die_at = arguments.get("die-at").cloned().unwrap_or_default();
     let local = Local::new(config, local::system_clock()).on_point(Arc::new(move |point| {
         if point == die_at {
             std::process::abort();
         }
     }));
     let done = local.execute(&target, &step).await?;
-    println!("{}", done.sentence);
+    println!("{} {}", done.sentence, done.facts);
     Ok(())
 }
 
@@ -76,6 +77,10 @@ async fn serve_model(arguments: Arguments) -> Outcome {
     let bytes = std::fs::read(PathBuf::from(&arguments["artifact"]))?;
     let digest = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
     let server = Arc::new(Server { arguments, digest, asked: AtomicU64::new(0) });
+    if server.option("fault") == "refuses" {
+        eprintln!("{}", serde_json::json!({ "code": "artifact_digest_mismatch", "message": "These are other bytes." }));
+        std::process::exit(1);
+    }
     if server.option("fault") == "exits" {
         eprintln!("the artifact cannot be loaded");
         std::process::exit(3);

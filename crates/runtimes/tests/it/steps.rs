@@ -76,6 +76,15 @@ async fn a_server_that_ends_at_once_tells_why() {
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_its_artifact_is_quoted() {
+    let bench = Bench::new();
+    bench.start(&bench.spec("v1", &[("fault", "refuses")])).await.unwrap();
+    let failure = bench.verify("v1").await.unwrap_err();
+    is(&failure, code::DIGEST_MISMATCH);
+    assert!(failure.message.ends_with("These are other bytes."), "{failure:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_become_ready_fails_with_its_log() {
     for (key, fault) in [("a", "silent"), ("b", "never-ready")] {
         let bench = Bench::new();
