@@ -16,7 +16,7 @@ const LARGEST_WEIGHT: u32 = 10_000;
 pub struct Target {
     /// The environment's stable key, for names and logs.
     pub key: String,
-    /// Where everything of the environment is kept on its machine. Must be absolute, and this environment's alone.
+    /// Where everything of the environment is kept on its machine; this environment's alone.
     pub folder: PathBuf,
     /// Where the environment's gateway listens: the address that clients know. It should not change.
     pub endpoint: SocketAddr,
@@ -25,7 +25,7 @@ pub struct Target {
 /// A model version that serves in an environment: at most one process at any time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentSpec {
-    /// The deployment's stable key; a folder's name: letters, digits, `-`, `_`, `.`; at most 64.
+    /// The deployment's stable key, unique in its environment; a folder's name: letters, digits, `-`, `_`, `.`; at most 64.
     pub key: String,
     /// The model's name in the addresses of the protocol; no slash.
     pub model: String,

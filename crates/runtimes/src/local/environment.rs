@@ -61,7 +61,8 @@ pub type AllTraffic = BTreeMap<String, Traffic>;
 impl Environment {
     /// The target's environment.
     pub fn of(target: &Target) -> Self {
-        Self { folder: target.folder.clone() }
+        // Processes are started in folders of their own, where a relative path would lead elsewhere.
+        Self { folder: files::absolute(&target.folder) }
     }
 
     /// Waits for the environment; whoever holds the file may change what is in the folder.

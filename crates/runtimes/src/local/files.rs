@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,11 @@ pub fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
     File::open(parent)?.sync_all()
+}
+
+/// The path from the root: relative ones are meant from where this process runs.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Removes a file that may not be there.
@@ -80,4 +85,34 @@ pub fn limit(path: &Path) -> io::Result<()> {
     }
     std::fs::copy(path, path.with_added_extension("1"))?;
     OpenOptions::new().write(true).open(path)?.set_len(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_too_large_is_moved_aside_while_its_writer_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut writer = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        writer.write_all(b"before\n").unwrap();
+        limit(&path).unwrap();
+        assert_eq!(tail(&path), "before");
+        writer.set_len(LARGEST_LOG + 1).unwrap();
+        limit(&path).unwrap();
+        writer.write_all(b"after\n").unwrap();
+        assert_eq!(tail(&path), "after");
+        assert_eq!(std::fs::metadata(folder.path().join("log.1")).unwrap().len(), LARGEST_LOG + 1);
+    }
+
+    #[test]
+    fn a_tail_is_the_last_lines_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let lines: Vec<_> = (0..1000).map(|line| format!("line {line}")).collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        assert_eq!(tail(&path), lines[1000 - TAIL_LINES..].join("\n"));
+        assert_eq!(tail(&folder.path().join("nothing")), "");
+    }
 }

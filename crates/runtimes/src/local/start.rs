@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::environment::{Environment, Wanted};
 use super::slot::{Launch, Slot, Started};
-use super::{ANSWERS, Local};
+use super::{ANSWERS, Local, files};
 use crate::diagnostics::{Diagnostics, Result, code};
 use crate::http;
 use crate::plan::Done;
@@ -27,6 +27,11 @@ impl Local {
             let message = format!("The artifact {} is not there.", spec.artifact.display());
             let hint = "See that the artifact store is complete, and release again.";
             return Err(self.failure("start", code::ARTIFACT_MISSING, message, hint));
+        }
+        let known = environment.wanted(&spec.key).map_err(&unusable)?;
+        if let Some(other) = known.map(|known| known.spec.model).filter(|model| *model != spec.model) {
+            let message = format!("The key {} belongs to a deployment of {other}.", spec.key);
+            return Err(self.failure("start", code::SPEC_INVALID, message, "Give each deployment a key of its own."));
         }
         let slot = environment.slot(&spec.key);
         self.clear(environment, &slot, spec).await?;
@@ -66,7 +71,7 @@ impl Local {
     /// The command line of a model server.
     fn launch(&self, spec: &DeploymentSpec) -> Launch {
         let DeploymentSpec { model, version, artifact, digest, options, drain_within, .. } = spec;
-        let (artifact, drain) = (artifact.display().to_string(), drain_within.to_string());
+        let (artifact, drain) = (files::absolute(artifact).display().to_string(), drain_within.to_string());
         let mut arguments = vec!["serve-model".to_owned()];
         // Port 0: the kernel chooses one that is free, and the server tells which. No port is ever taken twice.
         let own = [

@@ -104,6 +104,11 @@ async fn an_artifact_that_is_not_there_and_a_program_that_is_not_there_are_told(
     spec.artifact = "/nowhere/model.onnx".into();
     is(&bench.start(&spec).await.unwrap_err(), code::ARTIFACT_MISSING);
     is(&bench.verify("v1").await.unwrap_err(), code::NOT_RUNNING);
+    bench.start(&bench.spec("v2", &[])).await.unwrap();
+    let mut other = bench.spec("v2", &[]);
+    other.model = "lgd".into();
+    is(&bench.start(&other).await.unwrap_err(), code::SPEC_INVALID);
+    assert_eq!(bench.servers().len(), 1);
     spec.key = "../v1".into();
     is(&bench.start(&spec).await.unwrap_err(), code::SPEC_INVALID);
 }
