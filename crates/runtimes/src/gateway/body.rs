@@ -14,28 +14,34 @@ use super::table::Server;
 /// The status that counts a request which the client gave up.
 const GIVEN_UP: u16 = 499;
 
-/// A request at a server; counted when it ends, whatever ends it.
+/// A request at a server; counted once, when the server's answer is whole, or when it is given up.
 #[derive(Debug)]
 pub struct Pending {
     pub server: Arc<Server>,
     begun: Instant,
-    /// What the server answered, from the head of its answer.
-    pub answer: Option<u16>,
-    /// How it ended; none while it is under way.
-    pub code: Option<u16>,
+    is_counted: bool,
 }
 
 impl Pending {
     pub fn new(server: Arc<Server>) -> Self {
         server.metrics.begun();
-        Self { server, begun: Instant::now(), answer: None, code: None }
+        Self { server, begun: Instant::now(), is_counted: false }
+    }
+
+    /// Counts it under that status. The client may not have read the answer yet: that is not the server's time.
+    pub fn count(&mut self, code: StatusCode) {
+        if !self.is_counted {
+            self.server.metrics.ended(code.as_u16(), Some(self.begun.elapsed()));
+            self.is_counted = true;
+        }
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        let took = self.code.map(|_| self.begun.elapsed());
-        self.server.metrics.ended(self.code.unwrap_or(GIVEN_UP), took);
+        if !self.is_counted {
+            self.server.metrics.ended(GIVEN_UP, None);
+        }
     }
 }
 
@@ -88,12 +94,17 @@ impl Body for Handed {
 #[derive(Debug)]
 pub struct Counted {
     body: Incoming,
+    status: StatusCode,
     pending: Pending,
 }
 
 impl Counted {
-    pub fn new(body: Incoming, pending: Pending) -> Self {
-        Self { body, pending }
+    /// The body of an answer with that status.
+    pub fn new(body: Incoming, status: StatusCode, mut pending: Pending) -> Self {
+        if body.is_end_stream() {
+            pending.count(status);
+        }
+        Self { body, status, pending }
     }
 }
 
@@ -105,12 +116,13 @@ impl Body for Counted {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(context);
         match &polled {
-            Poll::Ready(None) => self.pending.code = self.pending.answer,
-            Poll::Ready(Some(Err(_))) => self.pending.code = Some(StatusCode::BAD_GATEWAY.as_u16()),
+            Poll::Ready(None) => this.pending.count(this.status),
+            Poll::Ready(Some(Err(_))) => this.pending.count(StatusCode::BAD_GATEWAY),
             // With a known length the end may never be asked for.
-            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.pending.code = self.pending.answer,
+            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.pending.count(this.status),
             _ => (),
         }
         polled

@@ -202,12 +202,12 @@ impl Gateway {
                 Ok(Ok(response)) => pass(response, pending),
                 Ok(Err(cause)) if cause.is_connect() => {
                     tracing::warn!(deployment = server.backend.key, %cause, "a server cannot be connected to");
-                    pending.code = Some(StatusCode::BAD_GATEWAY.as_u16());
+                    pending.count(StatusCode::BAD_GATEWAY);
                     server.set_healthy(false);
                     continue;
                 }
                 Ok(Err(cause)) if is_too_large(&cause) => {
-                    pending.code = Some(StatusCode::PAYLOAD_TOO_LARGE.as_u16());
+                    pending.count(StatusCode::PAYLOAD_TOO_LARGE);
                     self.too_large(routes.max_body)
                 }
                 // The client's own doing: it says nothing of the server.
@@ -216,12 +216,12 @@ impl Gateway {
                 }
                 Ok(Err(cause)) => {
                     tracing::warn!(deployment = server.backend.key, %cause, "a request failed");
-                    pending.code = Some(StatusCode::BAD_GATEWAY.as_u16());
+                    pending.count(StatusCode::BAD_GATEWAY);
                     let sentence = "The model server ended the connection before it had answered.";
                     json(StatusCode::BAD_GATEWAY, error(sentence))
                 }
                 Err(_) => {
-                    pending.code = Some(StatusCode::GATEWAY_TIMEOUT.as_u16());
+                    pending.count(StatusCode::GATEWAY_TIMEOUT);
                     let sentence = format!("The model server did not answer within {} ms.", routes.timeout_ms);
                     json(StatusCode::GATEWAY_TIMEOUT, error(&sentence))
                 }
@@ -303,15 +303,12 @@ fn request(server: &Server, parts: &Parts, body: Handed) -> Request<Handed> {
 }
 
 /// The server's answer, handed on as it comes.
-fn pass(response: Response<Incoming>, mut pending: Pending) -> Answer {
+fn pass(response: Response<Incoming>, pending: Pending) -> Answer {
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
     parts.headers.insert(DEPLOYMENT.clone(), pending.server.header.clone());
-    pending.answer = Some(parts.status.as_u16());
-    if body.is_end_stream() {
-        pending.code = pending.answer;
-    }
-    Response::from_parts(parts, Either::Right(Counted::new(body, pending)))
+    let body = Counted::new(body, parts.status, pending);
+    Response::from_parts(parts, Either::Right(body))
 }
 
 fn is_too_large(cause: &(dyn std::error::Error + 'static)) -> bool {

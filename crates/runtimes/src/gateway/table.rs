@@ -1,7 +1,7 @@
 //! The table that requests are sent by: endpoints, their servers, whose turn it is.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use crate::http::{self, Client};
 
 /// How long a server may take to say that it is ready.
 const ANSWERS: Duration = Duration::from_secs(2);
+/// How many looks in a row must find a server not ready before it gets no more requests.
+const MISSES: u32 = 2;
 
 /// A server, from its first route to its last request.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Server {
     pub header: HeaderValue,
     pub metrics: ServerMetrics,
     healthy: AtomicBool,
+    /// Looks in a row that found it not ready.
+    missed: AtomicU32,
 }
 
 impl Server {
@@ -33,8 +37,8 @@ impl Server {
         let authority = Authority::try_from(address.to_string()).map_err(|cause| format!("{address}: {cause}"))?;
         let header = HeaderValue::from_str(key).map_err(|cause| format!("{key}: {cause}"))?;
         let metrics = metrics.server(model, backend);
-        let healthy = AtomicBool::new(false);
-        Ok(Self { model: model.to_owned(), backend: backend.clone(), authority, header, metrics, healthy })
+        let (healthy, missed) = (AtomicBool::new(false), AtomicU32::new(0));
+        Ok(Self { model: model.to_owned(), backend: backend.clone(), authority, header, metrics, healthy, missed })
     }
 
     pub fn is_healthy(&self) -> bool {
@@ -51,11 +55,17 @@ impl Server {
     /// Asks the server whether it is ready, and which bytes it serves.
     pub async fn look(&self, client: &Client) {
         let Backend { address, digest, .. } = &self.backend;
-        let healthy = http::is_ready(client, *address, &self.model, ANSWERS).await && {
-            let said = http::metadata(client, *address, &self.model, ANSWERS).await;
-            said.is_some_and(|(_, serves)| serves == *digest)
-        };
-        self.set_healthy(healthy);
+        let said = http::metadata(client, *address, &self.model, ANSWERS).await;
+        let serves_it = said.as_ref().is_some_and(|(_, serves)| serves == digest);
+        if serves_it && http::is_ready(client, *address, &self.model, ANSWERS).await {
+            self.missed.store(0, Ordering::Relaxed);
+            return self.set_healthy(true);
+        }
+        // A busy machine may miss one look. Other bytes are never a matter of load.
+        let other_bytes = said.is_some() && !serves_it;
+        if self.missed.fetch_add(1, Ordering::Relaxed) + 1 >= MISSES || other_bytes {
+            self.set_healthy(false);
+        }
     }
 
     /// Whether it is the same server, whatever its share.

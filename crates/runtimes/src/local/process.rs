@@ -91,7 +91,10 @@ pub fn identify(pid: u32) -> Option<Identity> {
 pub fn find(identity: &Identity, nonce: &str) -> Option<Handle> {
     let handle = hold(identity.pid)?;
     // The hold comes first: what is read from now on is of the process that is held, or of none.
-    (identify(identity.pid)? == *identity && carries(identity.pid, nonce)).then_some(handle)
+    let is_it = identify(identity.pid)? == *identity;
+    // For an instant after its start a process shows no environment at all; that it began then is enough there.
+    let environment = environment(identity.pid);
+    (is_it && (environment.is_empty() || names(&environment, nonce))).then_some(handle)
 }
 
 fn hold(pid: u32) -> Option<Handle> {
@@ -99,8 +102,12 @@ fn hold(pid: u32) -> Option<Handle> {
     Some(Handle { pid, descriptor: pidfd_open(number, PidfdFlags::empty()).ok()? })
 }
 
-fn carries(pid: u32, nonce: &str) -> bool {
-    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
+/// What a process was started with; empty if it is gone, or not ours to look at.
+fn environment(pid: u32) -> Vec<u8> {
+    std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
+}
+
+fn names(environment: &[u8], nonce: &str) -> bool {
     let wanted = format!("{NONCE}={nonce}");
     environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
 }
@@ -113,9 +120,9 @@ pub fn all(nonce: &str) -> io::Result<Vec<(Identity, Handle)>> {
     }
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if carries(pid, nonce)
+        if names(&environment(pid), nonce)
             && let (Some(handle), Some(identity)) = (hold(pid), identify(pid))
-            && carries(pid, nonce)
+            && names(&environment(pid), nonce)
         {
             found.push((identity, handle));
         }

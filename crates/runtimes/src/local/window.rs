@@ -46,10 +46,11 @@ impl Local {
         let slot = Environment::of(target).slot(key);
         loop {
             self.ensure_lives(&slot, key, &begun.nonce).await?;
+            // The time is taken first, so that the counters hold all of a window that is over.
+            let over = self.now().saturating_sub(begun.began) >= window * 1000;
             // A gateway that does not answer just now is looked after by supervision.
             if let Some(after) = self.counters(target, key).await {
                 let reading = canary::read(&begun.before, &after);
-                let over = self.now().saturating_sub(begun.began) >= window * 1000;
                 if let Some(outcome) = self.outcome(key, &reading, limits, over, &slot) {
                     return outcome;
                 }

@@ -77,7 +77,16 @@ impl Bench {
     }
 
     pub async fn take(&self, step: &Step) -> Result<Done> {
-        self.local.execute(&self.target, step).await
+        let done = self.local.execute(&self.target, step).await?;
+        // For an instant after its start a process shows no command line, by which the tests count.
+        if let Some(pid) = done.facts["pid"].as_u64() {
+            let shows = || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+            let until = tokio::time::Instant::now() + Duration::from_secs(1);
+            while !shows() && tokio::time::Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        Ok(done)
     }
 
     pub async fn start(&self, spec: &DeploymentSpec) -> Result<Done> {
@@ -194,8 +203,16 @@ fn control_plane(ahead: &Arc<AtomicU64>) -> Local {
     Local::new(config, Arc::new(move || clock() + Duration::from_millis(ahead.load(Ordering::Relaxed))))
 }
 
+/// An address that stays free until it is asked for: below the ports that the kernel gives to whoever asks for any.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = u64::from(std::process::id()) * 101 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + (number % 20_000) as u16));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// The living processes whose command line mentions the text.
@@ -217,4 +234,8 @@ fn processes(text: &str) -> Vec<(u32, String)> {
 pub fn kill(pid: u32) {
     let status = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
     assert!(status.success());
+    // A process that has ended, and not been waited for yet, has no command line.
+    while std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
