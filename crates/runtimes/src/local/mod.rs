@@ -1,7 +1,7 @@
 //! The `local` runtime: model servers are supervised processes on this machine, behind a gateway process.
 //!
 //! Both outlive whoever started them. Everything that is known about them is in the target's folder, so any later
-//! [`Local`] takes them over. See [`slot`] for why there is never a second server, and [`environment`] for the files.
+//! [`Local`] takes them over. See `slot` for why there is never a second server, and `environment` for the files.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
