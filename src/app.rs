@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::Semaphore;
+use countersign_runtimes::{Local, Runtime, local};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::approvals::DecisionHandler;
 use crate::audit::live::Live;
@@ -16,6 +17,7 @@ use crate::db::{self, Db};
 use crate::error::Result;
 use crate::identity::Actor;
 use crate::identity::policy::Policy;
+use crate::operations::Handler;
 use crate::web::Badges;
 use crate::web::metrics::Metrics;
 
@@ -55,6 +57,29 @@ impl Default for Settings {
     }
 }
 
+/// Told of each instant at which a crash could strike: whether before or after a step was begun, taken or recorded, and
+/// the step's name. Answers whether to behave as if it had. Tests set one; without it nothing ever strikes.
+pub type OnBoundary = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
+
+/// What reaches machines, and what tests put in its place.
+#[derive(Clone)]
+pub struct Drivers {
+    /// Starts, observes and stops model servers.
+    pub runtime: Arc<dyn Runtime>,
+    /// Told of each instant at which a crash could strike.
+    pub on_boundary: Option<OnBoundary>,
+}
+
+impl Default for Drivers {
+    /// Model servers are processes of this program, on this machine.
+    fn default() -> Self {
+        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("countersign"));
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+        let runtime = Local::new(local::Config { program, host }, local::system_clock());
+        Self { runtime: Arc::new(runtime), on_boundary: None }
+    }
+}
+
 /// Counts what the sidebar shows to a person: the frame of the pages knows no area.
 pub type BadgeCounter = for<'a> fn(&'a App, &'a Actor) -> Pin<Box<dyn Future<Output = Result<Badges>> + Send + 'a>>;
 
@@ -63,7 +88,6 @@ pub type BadgeCounter = for<'a> fn(&'a App, &'a Actor) -> Pin<Box<dyn Future<Out
 pub struct App(Arc<Parts>);
 
 /// What the product is made of.
-#[derive(Debug)]
 pub struct Parts {
     /// The settings.
     pub settings: Settings,
@@ -83,7 +107,20 @@ pub struct Parts {
     pub decisions: Vec<DecisionHandler>,
     /// How many passwords are checked at once: each takes 19 MB and tens of milliseconds.
     pub password_checks: Semaphore,
+    /// Reaches the machines that models run on.
+    pub runtime: Arc<dyn Runtime>,
+    /// Who carries out operations, by their kind.
+    pub operations: Vec<Handler>,
+    /// Rung when there may be work for the workers.
+    pub work: Notify,
+    on_boundary: Option<OnBoundary>,
     clock: Box<dyn Clock>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("settings", &self.settings).field("db", &self.db).finish_non_exhaustive()
+    }
 }
 
 /// So few that a flood of sign-ins leaves memory and processors to everybody else.
@@ -100,6 +137,12 @@ impl App {
     /// Puts the parts together.
     #[must_use]
     pub fn new(settings: Settings, db: Db, policy: Policy, clock: Box<dyn Clock>) -> Self {
+        Self::with(settings, db, policy, clock, Drivers::default())
+    }
+
+    /// Puts the parts together with other drivers.
+    #[must_use]
+    pub fn with(settings: Settings, db: Db, policy: Policy, clock: Box<dyn Clock>, drivers: Drivers) -> Self {
         Self(Arc::new(Parts {
             settings,
             db,
@@ -110,6 +153,10 @@ impl App {
             badges: crate::count_badges,
             decisions: crate::decision_handlers(),
             password_checks: Semaphore::new(PASSWORD_CHECKS),
+            runtime: drivers.runtime,
+            operations: crate::operation_handlers(),
+            work: Notify::new(),
+            on_boundary: drivers.on_boundary,
             clock,
         }))
     }
@@ -118,6 +165,12 @@ impl App {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         db::storable(self.clock.now())
+    }
+
+    /// Whether to behave as if a crash had struck at this instant; only ever in tests.
+    #[must_use]
+    pub fn boundary(&self, instant: &str, step: &str) -> bool {
+        self.on_boundary.as_ref().is_some_and(|told| told(instant, step))
     }
 
     /// Fresh random bytes from the operating system.

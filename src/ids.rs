@@ -57,6 +57,18 @@ id_type!(
     OverrideId,
     /// A program's credential.
     TokenId,
+    /// A place models run.
+    EnvironmentId,
+    /// A time in which nothing is released into an environment.
+    FreezeId,
+    /// One attempt to bring a version into an environment.
+    ReleaseId,
+    /// Durable work of several steps.
+    OperationId,
+    /// A version serving in an environment.
+    DeploymentId,
+    /// A difference between what runs and what was approved or ratified.
+    DriftId,
     /// A rule that says which approvals a decision needs.
     RuleId,
 );

@@ -15,8 +15,12 @@ pub mod web;
 
 pub mod approvals;
 pub mod artifacts;
+pub mod deployments;
+pub mod environments;
 pub mod inventory;
+pub mod operations;
 pub mod readiness;
+pub mod releases;
 pub mod reports;
 pub mod tasks;
 pub mod validation;
@@ -31,6 +35,7 @@ use std::pin::Pin;
 
 use approvals::DecisionHandler;
 use approvals::rules::TicketKind;
+use operations::rules::OperationKind;
 
 /// Who is told the answer to a ticket, by its kind: approvals know no area that asks.
 #[must_use]
@@ -39,7 +44,16 @@ pub fn decision_handlers() -> Vec<DecisionHandler> {
         DecisionHandler { kind: TicketKind::ValidationApproval, decided: validation::ticket_decided },
         DecisionHandler { kind: TicketKind::RegionalApproval, decided: tasks::regional_ticket_decided },
         DecisionHandler { kind: TicketKind::OverrideReview, decided: tasks::override_ticket_decided },
+        DecisionHandler { kind: TicketKind::ReleaseApproval, decided: releases::ticket_decided },
+        DecisionHandler { kind: TicketKind::RollbackApproval, decided: releases::ticket_decided },
+        DecisionHandler { kind: TicketKind::FreezeOverride, decided: releases::ticket_decided },
     ]
+}
+
+/// Who carries out operations, by their kind: workers know no area that queues them.
+#[must_use]
+pub fn operation_handlers() -> Vec<operations::Handler> {
+    vec![operations::Handler { kind: OperationKind::Release, take: releases::took, told: releases::was_told }]
 }
 
 /// Counts what the sidebar shows: one statement over three areas.

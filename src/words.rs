@@ -108,3 +108,15 @@ text_enum! {
         Superseded = "SUPERSEDED",
     }
 }
+
+text_enum! {
+    /// How near to the customers an environment is (4-delivery, Environments).
+    pub enum Stage {
+        /// Where things are tried; a release needs no approved validation.
+        Development = "development",
+        /// Where they are rehearsed.
+        Staging = "staging",
+        /// Where they count: what is released here is ratified by the model's owner.
+        Production = "production",
+    }
+}

@@ -108,6 +108,9 @@ async fn authorise(app: &App, actor: &Actor, ticket: &TicketView) -> Result<()> 
     let action = match ticket.kind {
         TicketKind::RegionalApproval => Action::TaskCreate,
         TicketKind::ValidationApproval | TicketKind::OverrideReview => Action::ValidationRequest,
+        TicketKind::ReleaseApproval | TicketKind::RollbackApproval | TicketKind::FreezeOverride => {
+            Action::ReleaseRequest
+        }
     };
     match ticket.model_id {
         Some(model) => access::authorise(app, &app.db, actor, action, model).await.map(drop),

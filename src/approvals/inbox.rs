@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::db::{Conn, text_enum};
 use crate::error::{Error, Result};
 use crate::identity::{Action, Actor};
-use crate::ids::{ModelId, ProjectId, RegionId, TeamId, TicketId, VersionId};
+use crate::ids::{EnvironmentId, ModelId, ProjectId, RegionId, ReleaseId, TeamId, TicketId, VersionId};
 use crate::web::{Cursor, Page, paging};
 use crate::words::{Priority, RiskTier, ValidationState};
 
@@ -43,6 +43,8 @@ pub struct InboxFilter {
     pub status: Option<TicketState>,
     /// Only this region.
     pub region_id: Option<RegionId>,
+    /// Only this environment.
+    pub environment_id: Option<EnvironmentId>,
     /// Only models of this project.
     pub project_id: Option<ProjectId>,
     /// Only models of this team's projects.
@@ -118,10 +120,54 @@ pub struct TicketDetail {
     pub checks: Vec<Check>,
     /// What is decided on: the versions, each with the three truths of its regions.
     pub versions: Vec<SubjectVersion>,
+    /// The release that it decides on, as it was previewed.
+    pub release: Option<TicketRelease>,
     /// Who decided on this before: approvals and rejections of other tickets.
     pub decided_before: Vec<TicketEvent>,
     /// What happened to this ticket, newest first.
     pub timeline: Vec<TicketEvent>,
+}
+
+/// The release that a ticket decides on, as it was previewed: what the approver sees.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct TicketRelease {
+    /// Its number.
+    pub release_id: ReleaseId,
+    /// Where to.
+    pub environment_name: String,
+    /// The preview.
+    pub preview_ref: String,
+    /// The digest over all that it covers.
+    pub digest: String,
+    /// What changes, as a unified diff.
+    pub diff: String,
+    /// What an approver should know.
+    pub warnings: Vec<String>,
+}
+
+impl From<store::PreviewedRelease> for TicketRelease {
+    fn from(row: store::PreviewedRelease) -> Self {
+        let plan: serde_json::Value = serde_json::from_str(&row.plan).unwrap_or_default();
+        let warnings = plan["warnings"].as_array().into_iter().flatten();
+        Self {
+            release_id: row.release_id,
+            environment_name: row.environment_name,
+            preview_ref: row.preview_ref,
+            digest: row.digest,
+            diff: plan["diff"].as_str().unwrap_or_default().to_owned(),
+            warnings: warnings.filter_map(|one| one.as_str().map(str::to_owned)).collect(),
+        }
+    }
+}
+
+/// The gates as the preview found them, for the list of checks.
+fn gates(row: &store::PreviewedRelease) -> Vec<Check> {
+    let gates: Vec<serde_json::Value> = serde_json::from_str(&row.checks).unwrap_or_default();
+    let check = |one: &serde_json::Value| Check {
+        passed: one["answer"] == "allow" || one["gate"] == "approval",
+        says: one["says"].as_str().unwrap_or_default().to_owned(),
+    };
+    gates.iter().map(check).collect()
 }
 
 /// A fact to look at before deciding.
@@ -203,8 +249,10 @@ pub async fn ticket(app: &App, actor: &Actor, ticket_id: TicketId) -> Result<Tic
     let versions = fold(store::subjects(&app.db, ticket_id).await?);
     let history = store::history(&app.db, ticket_id).await?.into_iter().map(TicketEvent::from);
     let (timeline, decided_before) = history.partition(|past| past.ticket_id == ticket_id);
+    let release = store::release(&app.db, ticket_id).await?;
     Ok(TicketDetail {
-        checks: checks(&versions),
+        checks: release.as_ref().map_or_else(|| checks(&versions), gates),
+        release: release.map(TicketRelease::from),
         ticket,
         cannot_decide_because,
         may_ask_again,

@@ -11,9 +11,11 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::audit::{Act, Record};
+use crate::db::Db;
 use crate::error::Result;
 use crate::identity::{Actor, Role};
-use crate::ids::{ModelId, RegionId, TicketId, UserId, VersionId};
+use crate::ids::{EnvironmentId, ModelId, RegionId, TicketId, UserId, VersionId};
+use crate::words::Stage;
 
 mod api;
 mod decisions;
@@ -105,6 +107,8 @@ pub struct Ask {
     pub version_id: VersionId,
     /// The region it concerns.
     pub region_id: Option<RegionId>,
+    /// The environment it concerns, and its stage.
+    pub environment: Option<(EnvironmentId, Stage)>,
     /// How much depends on it.
     pub risk: Risk,
     /// People who do not decide it, beside the one who asks.
@@ -138,7 +142,8 @@ pub async fn ask_as_part(act: &mut Act, mut ask: Ask, group: Option<i64>) -> Res
     ask.excluded.dedup();
     let tier = store::tier_of(&mut act.tx, ask.model_id).await?;
     let rules = store::rules(&mut act.tx).await?;
-    let needed = rules::needed(&rules, ask.kind, ask.required_role, ask.region_id, Some(tier)).unwrap_or(1);
+    let case = rules::Case { stage: ask.environment.map(|(_, stage)| stage), region: ask.region_id, tier: Some(tier) };
+    let needed = rules::needed(&rules, ask.kind, ask.required_role, case).unwrap_or(1);
     let ticket = store::insert(&mut act.tx, &ask, group, needed, act.who.agent.as_deref(), act.now).await?;
     for old in &before {
         store::link(&mut act.tx, old.ticket_id, ticket).await?;
@@ -234,6 +239,14 @@ pub async fn lapse(act: &mut Act, kind: TicketKind, subjects: &[i64], reason: &s
 /// Only failures of the database.
 pub async fn current_rules(act: &mut Act) -> Result<Vec<ApprovalRule>> {
     Ok(store::rules(&mut act.tx).await?)
+}
+
+/// The same outside of an act.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn rules_now(db: &Db) -> Result<Vec<ApprovalRule>> {
+    Ok(store::rules(db).await?)
 }
 
 async fn cancel(act: &mut Act, ticket: &store::Locked, action: TicketAction, reason: &str) -> Result<()> {

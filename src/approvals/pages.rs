@@ -19,7 +19,7 @@ use crate::identity::{Action, Role};
 use crate::ids::{RegionId, RuleId, TicketId, UserId};
 use crate::web::format::words;
 use crate::web::{Form, Path, Query, Select, Shell, Toast, Visitor, back_to, filters, html};
-use crate::words::{Priority, RiskTier};
+use crate::words::{Priority, RiskTier, Stage};
 
 pub fn routes() -> Router<App> {
     Router::new()
@@ -280,13 +280,16 @@ async fn rules_page(app: &App, visitor: &Visitor, tried: Option<&NewRule>) -> Re
     let book = rulebook::rulebook(app, &visitor.actor).await?;
     let choices = store::choices(&app.db).await?;
     let regions: Vec<Choices> = choices.into_iter().filter(|one| one.what == "region").collect();
-    let roles = [Role::GlobalApprover, Role::RegionalApprover, Role::Compliance, Role::Validator];
+    let roles = [Role::GlobalApprover, Role::RegionalApprover, Role::Compliance, Role::Validator, Role::Operator];
     Ok(RulesPage {
         shell: Shell::new(app, visitor, "rules", "Approval rules").await?,
         selects: vec![
             Select::filter("kind", "Decision", TicketKind::ALL, tried.map(|one| one.kind), |one| (*one, one.label()))
                 .required(),
             Select::filter("role", "Role", roles, tried.map(|one| one.role), |one| (one, one.label())).required(),
+            Select::filter("stage", "Stage", Stage::ALL, tried.and_then(|one| one.stage), |one| {
+                (*one, words(one.as_str()))
+            }),
             Select::filter("region_id", "Region", &regions, tried.and_then(|one| one.region_id), |one| {
                 (one.id, one.label.clone())
             }),

@@ -11,7 +11,7 @@ use crate::db::{is_dangling, is_duplicate};
 use crate::error::{self, Error, Result};
 use crate::identity::{Action, Actor, Role};
 use crate::ids::{RegionId, RuleId};
-use crate::words::RiskTier;
+use crate::words::{RiskTier, Stage};
 
 /// All rules about approvals.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
@@ -30,6 +30,9 @@ pub struct NewRule {
     pub kind: TicketKind,
     /// The role that decides.
     pub role: Role,
+    /// The stage of the environments it holds for; all if absent. Only releases have one.
+    #[serde(default)]
+    pub stage: Option<Stage>,
     /// The region it holds for; all if absent.
     #[serde(default)]
     pub region_id: Option<RegionId>,
@@ -66,11 +69,14 @@ pub async fn rulebook(app: &App, actor: &Actor) -> Result<Rulebook> {
 /// `forbidden`, `invalid`; `conflict` if there is a rule for the same case.
 pub async fn add_rule(app: &App, actor: &Actor, rule: NewRule) -> Result<ApprovalRule> {
     actor.may(app, Action::RuleManage, &[])?;
-    check_rule(rule.kind, rule.role, rule.region_id, rule.needed)?;
+    check_rule(rule.kind, rule.role, rule.stage, rule.region_id, rule.needed)?;
     let mut act = Act::begin(app, &actor.who).await?;
     let added = store::insert_rule(&mut act.tx, &rule).await.map_err(|cause| {
         if is_duplicate(&cause) {
-            Error::new(&error::CONFLICT, "There is a rule for this kind, role, region and tier; change that one.")
+            Error::new(
+                &error::CONFLICT,
+                "There is a rule for this kind, role, stage, region and tier; change that one.",
+            )
         } else if is_dangling(&cause) {
             Error::field("region_id", "There is no such region.")
         } else {
@@ -91,7 +97,7 @@ pub async fn change_rule(app: &App, actor: &Actor, rule_id: RuleId, needed: i64)
     actor.may(app, Action::RuleManage, &[])?;
     let mut act = Act::begin(app, &actor.who).await?;
     let before = find(&mut act, rule_id).await?;
-    check_rule(before.kind, before.role, before.region_id, needed)?;
+    check_rule(before.kind, before.role, before.stage, before.region_id, needed)?;
     store::set_needed(&mut act.tx, rule_id, needed).await?;
     let after = ApprovalRule { needed, ..before.clone() };
     act.record(Record::new("rule.changed", "approval_rule", rule_id).before(&before).after(&after));

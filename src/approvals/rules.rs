@@ -6,7 +6,7 @@ use crate::db::text_enum;
 use crate::error::{Fields, Result};
 use crate::identity::Role;
 use crate::ids::{RegionId, RuleId, UserId};
-use crate::words::{Priority, RiskTier};
+use crate::words::{Priority, RiskTier, Stage};
 
 text_enum! {
     /// What is to be decided (4-delivery, Approval inbox).
@@ -17,6 +17,12 @@ text_enum! {
         RegionalApproval = "regional_approval",
         /// The review of a confirmation that came before its approval.
         OverrideReview = "override_review",
+        /// A release into an environment that asks for it.
+        ReleaseApproval = "release_approval",
+        /// A rollback in such an environment.
+        RollbackApproval = "rollback_approval",
+        /// A release into a freeze window.
+        FreezeOverride = "freeze_override",
     }
 }
 
@@ -28,6 +34,9 @@ impl TicketKind {
             Self::ValidationApproval => "Validation approval",
             Self::RegionalApproval => "Regional approval",
             Self::OverrideReview => "Override review",
+            Self::ReleaseApproval => "Release approval",
+            Self::RollbackApproval => "Rollback approval",
+            Self::FreezeOverride => "Freeze override",
         }
     }
 
@@ -37,8 +46,16 @@ impl TicketKind {
     pub fn expires(self, due: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self {
             Self::ValidationApproval | Self::RegionalApproval => Some(due + TimeDelta::days(30)),
+            // What a release was previewed against moves faster.
+            Self::ReleaseApproval | Self::RollbackApproval | Self::FreezeOverride => Some(due + TimeDelta::days(7)),
             Self::OverrideReview => None,
         }
+    }
+
+    /// Whether it decides on a release.
+    #[must_use]
+    pub const fn is_of_release(self) -> bool {
+        matches!(self, Self::ReleaseApproval | Self::RollbackApproval | Self::FreezeOverride)
     }
 }
 
@@ -207,6 +224,8 @@ pub struct ApprovalRule {
     pub rule_id: RuleId,
     /// The kind of decision.
     pub kind: TicketKind,
+    /// The stage of the environments it holds for; none for all.
+    pub stage: Option<Stage>,
     /// The region it holds for; none for all.
     pub region_id: Option<RegionId>,
     /// The risk tier it holds for; none for all.
@@ -225,27 +244,48 @@ impl ApprovalRule {
     pub fn is_required(&self) -> bool {
         let set = matches!(self.role, Role::GlobalApprover | Role::RegionalApprover)
             || self.kind == TicketKind::OverrideReview;
-        set && self.region_id.is_none() && self.risk_tier.is_none()
+        set && !self.kind.is_of_release() && self.region_id.is_none() && self.risk_tier.is_none()
     }
 }
 
-/// How many people of `role` must approve: the most specific rule wins, a region before a tier.
-/// `None` if no rule asks for the role.
+/// What a decision is about, as far as rules tell cases apart.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Case {
+    /// The stage of the environment.
+    pub stage: Option<Stage>,
+    /// The region.
+    pub region: Option<RegionId>,
+    /// The model's risk tier.
+    pub tier: Option<RiskTier>,
+}
+
+impl Case {
+    fn is_of(self, rule: &ApprovalRule) -> bool {
+        (rule.stage.is_none() || rule.stage == self.stage)
+            && (rule.region_id.is_none() || rule.region_id == self.region)
+            && (rule.risk_tier.is_none() || rule.risk_tier == self.tier)
+    }
+}
+
+/// How many people of `role` must approve: the most specific rule wins, a region before a stage, and that before a
+/// tier. `None` if no rule asks for the role.
 #[must_use]
-pub fn needed(
-    rules: &[ApprovalRule],
-    kind: TicketKind,
-    role: Role,
-    region: Option<RegionId>,
-    tier: Option<RiskTier>,
-) -> Option<i64> {
+pub fn needed(rules: &[ApprovalRule], kind: TicketKind, role: Role, case: Case) -> Option<i64> {
     rules
         .iter()
-        .filter(|rule| rule.kind == kind && rule.role == role)
-        .filter(|rule| rule.region_id.is_none() || rule.region_id == region)
-        .filter(|rule| rule.risk_tier.is_none() || rule.risk_tier == tier)
-        .max_by_key(|rule| (rule.region_id.is_some(), rule.risk_tier.is_some()))
+        .filter(|rule| rule.kind == kind && rule.role == role && case.is_of(rule))
+        .max_by_key(|rule| (rule.region_id.is_some(), rule.stage.is_some(), rule.risk_tier.is_some()))
         .map(|rule| rule.needed)
+}
+
+/// The roles that must approve, in the order of their names; a global approver if no rule says who.
+#[must_use]
+pub fn approvers(rules: &[ApprovalRule], kind: TicketKind, case: Case) -> Vec<Role> {
+    let mut roles: Vec<Role> =
+        rules.iter().filter(|rule| rule.kind == kind && case.is_of(rule)).map(|rule| rule.role).collect();
+    roles.sort_unstable();
+    roles.dedup();
+    if roles.is_empty() { vec![Role::GlobalApprover] } else { roles }
 }
 
 /// The roles that can be asked for a kind of decision.
@@ -257,6 +297,9 @@ pub const fn roles_for(kind: TicketKind) -> &'static [Role] {
         }
         TicketKind::RegionalApproval => &[Role::RegionalApprover],
         TicketKind::OverrideReview => &[Role::Compliance],
+        TicketKind::ReleaseApproval | TicketKind::RollbackApproval | TicketKind::FreezeOverride => {
+            &[Role::GlobalApprover, Role::RegionalApprover, Role::Compliance, Role::Operator]
+        }
     }
 }
 
@@ -264,14 +307,21 @@ pub const fn roles_for(kind: TicketKind) -> &'static [Role] {
 ///
 /// # Errors
 /// The fields that break their rules.
-pub fn check_rule(kind: TicketKind, role: Role, region: Option<RegionId>, needed: i64) -> Result<()> {
+pub fn check_rule(
+    kind: TicketKind,
+    role: Role,
+    stage: Option<Stage>,
+    region: Option<RegionId>,
+    needed: i64,
+) -> Result<()> {
     let mut fields = Fields::default();
     fields.check(roles_for(kind).contains(&role), "role", "This role does not decide this kind of ticket.");
     fields.check(
-        region.is_none() || role == Role::RegionalApprover,
+        region.is_none() || role == Role::RegionalApprover || kind.is_of_release(),
         "region_id",
-        "Only a rule for regional approvers can name a region.",
+        "Only a rule for regional approvers or releases can name a region.",
     );
+    fields.check(stage.is_none() || kind.is_of_release(), "stage", "Only a rule for releases can name a stage.");
     fields.check((1..=9).contains(&needed), "needed", "It must be between 1 and 9.");
     fields.done()
 }

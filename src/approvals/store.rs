@@ -12,8 +12,8 @@ use crate::words::RiskTier;
 mod view;
 
 pub use view::{
-    Candidate, Choices, DECIDABLE, Past, Subject, TicketCounts, TicketView, candidates, choices, counts, history, list,
-    subjects, view,
+    Candidate, Choices, DECIDABLE, Past, PreviewedRelease, Subject, TicketCounts, TicketView, candidates, choices,
+    counts, history, list, release, subjects, view,
 };
 
 /// A ticket as a decision needs it.
@@ -128,9 +128,10 @@ pub async fn insert(
 ) -> Result<TicketId, DbError> {
     Query::new(
         "INSERT INTO approval_inbox_items (kind, subject, subject_id, group_id, needed, requested_by_id, agent, required_role,
-             model_id, version_id, region_id, project_id, risk, priority, due_at, expires_at, state, excluded, created_at)
+             model_id, version_id, region_id, project_id, risk, priority, due_at, expires_at, state, excluded, created_at,
+             environment_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, (SELECT project_id FROM models WHERE model_id = $9), $12, $13,
-             $14, $15, 'pending', $16, $17) RETURNING ticket_id",
+             $14, $15, 'pending', $16, $17, $18) RETURNING ticket_id",
     )
     .bind(ask.kind)
     .bind(&ask.subject)
@@ -149,6 +150,7 @@ pub async fn insert(
     .bind(ask.kind.expires(ask.risk.due(now)))
     .bind(json_list(&ask.excluded))
     .bind(now)
+    .bind(ask.environment.map(|(environment, _)| environment))
     .one::<(TicketId,)>(tx)
     .await
     .map(|row| row.0)
@@ -168,9 +170,9 @@ pub async fn copy(tx: &mut Tx, old: TicketId, new: &Copy, now: DateTime<Utc>) ->
     Query::new(
         "INSERT INTO approval_inbox_items (kind, subject, subject_id, group_id, needed, requested_by_id, agent, required_role,
              model_id, version_id, region_id, project_id, risk, priority, due_at, expires_at, state, assigned_to_id, excluded,
-             created_at)
+             created_at, environment_id)
          SELECT kind, subject, subject_id, group_id, needed, $3, agent, required_role,
-             model_id, version_id, region_id, project_id, risk, priority, $4, $5, 'pending', assigned_to_id, $6, $2
+             model_id, version_id, region_id, project_id, risk, priority, $4, $5, 'pending', assigned_to_id, $6, $2, environment_id
          FROM approval_inbox_items WHERE ticket_id = $1 RETURNING ticket_id",
     )
     .bind(old)
@@ -307,7 +309,7 @@ pub async fn tier_of(tx: &mut Tx, model: ModelId) -> Result<RiskTier, DbError> {
 
 pub async fn rules(conn: impl Into<Conn<'_>>) -> Result<Vec<ApprovalRule>, DbError> {
     Query::new(
-        "SELECT rule_id, kind, region_id, risk_tier, role, needed FROM approval_rules ORDER BY kind, role, rule_id",
+        "SELECT rule_id, kind, stage, region_id, risk_tier, role, needed FROM approval_rules ORDER BY kind, role, rule_id",
     )
     .all(conn)
     .await
@@ -315,10 +317,11 @@ pub async fn rules(conn: impl Into<Conn<'_>>) -> Result<Vec<ApprovalRule>, DbErr
 
 pub async fn insert_rule(tx: &mut Tx, rule: &super::NewRule) -> Result<ApprovalRule, DbError> {
     Query::new(
-        "INSERT INTO approval_rules (kind, region_id, risk_tier, role, needed) VALUES ($1, $2, $3, $4, $5)
-         RETURNING rule_id, kind, region_id, risk_tier, role, needed",
+        "INSERT INTO approval_rules (kind, stage, region_id, risk_tier, role, needed) VALUES ($1, $2, $3, $4, $5, $6)
+         RETURNING rule_id, kind, stage, region_id, risk_tier, role, needed",
     )
     .bind(rule.kind)
+    .bind(rule.stage)
     .bind(rule.region_id)
     .bind(rule.risk_tier)
     .bind(rule.role)
@@ -328,7 +331,7 @@ pub async fn insert_rule(tx: &mut Tx, rule: &super::NewRule) -> Result<ApprovalR
 }
 
 pub async fn rule(tx: &mut Tx, rule: RuleId) -> Result<Option<ApprovalRule>, DbError> {
-    Query::new("SELECT rule_id, kind, region_id, risk_tier, role, needed FROM approval_rules WHERE rule_id = $1")
+    Query::new("SELECT rule_id, kind, stage, region_id, risk_tier, role, needed FROM approval_rules WHERE rule_id = $1")
         .bind(rule)
         .for_update()
         .optional(tx)

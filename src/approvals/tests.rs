@@ -1,10 +1,10 @@
 //! Tables of the rules: who may decide, which rule wins, what the page warns of.
 
 use super::inbox::{Check, SubjectVersion, checks};
-use super::rules::{ApprovalRule, Requirement, Risk, TicketKind, check_rule, ineligible, needed};
+use super::rules::{ApprovalRule, Case, Requirement, Risk, TicketKind, approvers, check_rule, ineligible, needed};
 use crate::identity::Role;
 use crate::ids::{ModelId, RegionId, RuleId, UserId, VersionId};
-use crate::words::{RiskTier, ValidationState};
+use crate::words::{RiskTier, Stage, ValidationState};
 
 const UK: RegionId = RegionId(1);
 const EU: RegionId = RegionId(2);
@@ -45,9 +45,13 @@ fn whoever_asked_or_has_given_an_approval_of_the_group_does_not_decide() {
     assert!(may(&Requirement { given_beside: vec![UserId(8)], ..open }));
 }
 
+fn case(region: RegionId, tier: RiskTier) -> Case {
+    Case { stage: None, region: Some(region), tier: Some(tier) }
+}
+
 fn rule(rule_id: i64, region_id: Option<RegionId>, risk_tier: Option<RiskTier>, needed: i64) -> ApprovalRule {
     let (kind, role) = (TicketKind::ValidationApproval, Role::RegionalApprover);
-    ApprovalRule { rule_id: RuleId(rule_id), kind, region_id, risk_tier, role, needed }
+    ApprovalRule { rule_id: RuleId(rule_id), kind, stage: None, region_id, risk_tier, role, needed }
 }
 
 #[test]
@@ -61,15 +65,25 @@ fn the_most_specific_rule_wins() {
     let table =
         [(EU, RiskTier::Tier3, 1), (EU, RiskTier::Tier1, 2), (UK, RiskTier::Tier3, 3), (UK, RiskTier::Tier1, 4)];
     for (region, tier, wanted) in table {
-        let found = needed(&rules, TicketKind::ValidationApproval, Role::RegionalApprover, Some(region), Some(tier));
+        let found = needed(&rules, TicketKind::ValidationApproval, Role::RegionalApprover, case(region, tier));
         assert_eq!(found, Some(wanted), "{region} {tier}");
     }
-    assert_eq!(needed(&rules, TicketKind::OverrideReview, Role::Compliance, None, None), None);
+    assert_eq!(needed(&rules, TicketKind::OverrideReview, Role::Compliance, Case::default()), None);
+}
+
+#[test]
+fn a_release_is_approved_by_the_roles_that_rules_of_its_stage_name() {
+    let of = |stage, role| ApprovalRule { kind: TicketKind::ReleaseApproval, stage, role, ..rule(1, None, None, 1) };
+    let rules = [of(None, Role::GlobalApprover), of(Some(Stage::Production), Role::Compliance)];
+    let asked = |stage| approvers(&rules, TicketKind::ReleaseApproval, Case { stage: Some(stage), ..Case::default() });
+    assert_eq!(asked(Stage::Staging), [Role::GlobalApprover]);
+    assert_eq!(asked(Stage::Production), [Role::GlobalApprover, Role::Compliance]);
+    assert_eq!(approvers(&[], TicketKind::ReleaseApproval, Case::default()), [Role::GlobalApprover]);
 }
 
 #[test]
 fn a_rule_names_a_role_that_decides_and_a_count_that_can_be_met() {
-    assert!(check_rule(TicketKind::RegionalApproval, Role::RegionalApprover, Some(UK), 2).is_ok());
+    assert!(check_rule(TicketKind::RegionalApproval, Role::RegionalApprover, None, Some(UK), 2).is_ok());
     for (kind, role, region, count) in [
         (TicketKind::OverrideReview, Role::Admin, None, 1),
         (TicketKind::RegionalApproval, Role::GlobalApprover, None, 1),
@@ -77,7 +91,7 @@ fn a_rule_names_a_role_that_decides_and_a_count_that_can_be_met() {
         (TicketKind::ValidationApproval, Role::GlobalApprover, None, 0),
         (TicketKind::ValidationApproval, Role::GlobalApprover, None, 10),
     ] {
-        assert!(check_rule(kind, role, region, count).is_err(), "{kind} {role} {region:?} {count}");
+        assert!(check_rule(kind, role, None, region, count).is_err(), "{kind} {role} {region:?} {count}");
     }
 }
 

@@ -153,3 +153,28 @@ pub async fn record_stored(act: &mut Act, stored: &Stored, file_name: &str, by: 
 pub async fn record_reference(act: &mut Act, digest: &Digest, file_name: &str, by: UserId) -> Result<()> {
     Ok(store::record(&mut act.tx, digest, None, file_name, by, act.now).await?)
 }
+
+/// Where the bytes of an artifact lie, if they are kept here.
+#[must_use]
+pub fn file_of(app: &App, digest: &Digest) -> PathBuf {
+    path(&app.settings.data.join("artifacts"), digest)
+}
+
+/// The digest of the bytes that are kept for an artifact; none if they are kept elsewhere.
+///
+/// # Errors
+/// The file cannot be read.
+pub async fn hash_of(app: &App, digest: &Digest) -> Result<Option<Digest>> {
+    let mut file = match File::open(file_of(app, digest)).await {
+        Ok(file) => file,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(Error::internal(cause)),
+    };
+    let (mut hasher, mut piece) = (Sha256::new(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut piece).await.map_err(Error::internal)? {
+            0 => return Ok(Some(Digest::of(hasher))),
+            length => hasher.update(&piece[..length]),
+        }
+    }
+}

@@ -25,6 +25,7 @@ mod openapi;
 mod serve;
 mod serve_model;
 mod show;
+mod stop;
 mod token;
 mod user;
 
@@ -76,6 +77,8 @@ enum Command {
     Healthcheck(healthcheck::Args),
     /// Serve an environment's endpoint and split its traffic.
     Gateway(gateway::Args),
+    /// Stop every model server that serve started.
+    Stop(stop::Args),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(show::Command),
@@ -112,6 +115,7 @@ impl Cli {
             Command::Openapi => openapi::run(),
             Command::Healthcheck(args) => healthcheck::run(args).await,
             Command::Gateway(args) => gateway::run(args).await,
+            Command::Stop(args) => stop::run(args).await,
             Command::Config(command) => show::run(command),
         }
     }

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{App, SystemClock};
 use crate::audit::live::Live;
 use crate::config::{Config, Flags};
+use crate::{deployments, operations};
 
 /// How long requests under way may take once the server was told to stop.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,12 +49,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         crate::demo::fill_if_empty(&app).await?;
         println!("{}", crate::demo::sign_ins());
     }
+    operations::recover(&app).await?;
+    deployments::resume_all(&app).await?;
     let relay = tokio::spawn(Live::relay(app.clone()));
+    let working = tokio::spawn(operations::keep_working(app.clone()));
+    let watching = tokio::spawn(deployments::keep_watching(app.clone()));
     let expiry = tokio::spawn(crate::approvals::keep_expiring(app.clone()));
     println!("Countersign is ready at http://{}", listener.local_addr()?);
     serve(listener, &app).await?;
     relay.abort();
     expiry.abort();
+    working.abort();
+    watching.abort();
     app.db.close().await;
     Ok(())
 }

@@ -55,6 +55,7 @@ pub struct Rule<'a> {
 /// A policy, parsed and ready to answer.
 #[derive(Debug)]
 pub struct Policy {
+    digest: String,
     set: PolicySet,
     authorizer: Authorizer,
     actions: HashMap<Action, EntityUid>,
@@ -80,12 +81,19 @@ impl Policy {
             actions.insert(*action, uid("Action", action.as_str())?);
         }
         Ok(Self {
+            digest: super::digest_of_secret(text),
             set,
             authorizer: Authorizer::new(),
             actions,
             person_type: EntityTypeName::from_str("User")?,
             resource: uid("Thing", "this")?,
         })
+    }
+
+    /// The SHA-256 of the policy's text: what a preview was made under.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// Whether the person may do `action` on the thing they stand to in these relations.

@@ -78,6 +78,8 @@ text_enum! {
         Assignee = "assignee",
         /// Asked for what is to be decided.
         Requester = "requester",
+        /// Has a relation to a model that is used in the region at hand.
+        UsesRegion = "uses_region",
         /// Is the person the act is about.
         Oneself = "oneself",
     }
@@ -138,6 +140,18 @@ text_enum! {
         ProjectManage = "project.manage",
         /// Change approval rules.
         RuleManage = "rule.manage",
+        /// See environments.
+        EnvironmentView = "environment.view",
+        /// Add and change environments and their freeze windows.
+        EnvironmentManage = "environment.manage",
+        /// Preview a release and ask for it.
+        ReleaseRequest = "release.request",
+        /// Apply a release, or cancel it.
+        ReleaseApply = "release.apply",
+        /// Roll an environment back to a version that was applied there before.
+        ReleaseRollback = "release.rollback",
+        /// Pause, resume and retire a deployment.
+        DeploymentManage = "deployment.manage",
         /// Change one's own password, sessions and tokens.
         AccountManage = "account.manage",
     }
@@ -157,6 +171,7 @@ impl Action {
                 | Self::ReportView
                 | Self::LedgerView
                 | Self::PeopleView
+                | Self::EnvironmentView
         )
     }
 
@@ -190,6 +205,12 @@ impl Action {
             Self::RegionManage => "manage regions",
             Self::ProjectManage => "manage teams and projects",
             Self::RuleManage => "change approval rules",
+            Self::EnvironmentView => "see this environment",
+            Self::EnvironmentManage => "manage environments",
+            Self::ReleaseRequest => "release versions of this model",
+            Self::ReleaseApply => "apply or cancel this release",
+            Self::ReleaseRollback => "roll back this model",
+            Self::DeploymentManage => "manage this deployment",
             Self::AccountManage => "change this account",
         }
     }

@@ -359,6 +359,7 @@ async fn open_review(act: &mut Act, facts: &Facts, reason: &str) -> Result<()> {
         model_id: facts.model_id,
         version_id: facts.version_id,
         region_id: facts.region_id,
+        environment: None,
         risk: Risk::of(facts.risk_tier),
         excluded: vec![by],
     };
@@ -378,6 +379,7 @@ pub(super) async fn ask_region(act: &mut Act, facts: &Facts) -> Result<()> {
         model_id: facts.model_id,
         version_id: facts.version_id,
         region_id: facts.region_id,
+        environment: None,
         risk: Risk::of(facts.risk_tier),
         excluded: [Some(by), facts.developer_id].into_iter().flatten().collect(),
     };

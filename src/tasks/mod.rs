@@ -21,6 +21,7 @@ mod deploy;
 mod list;
 mod pages;
 mod pages_deploy;
+mod released;
 pub mod rules;
 mod store;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use act::{
 pub use decided::{override_ticket_decided, owners_changed, regional_ticket_decided, versions_approved};
 pub use deploy::{Deploy, DeployAnswer, DeployModal, DeployMode, DeployRegion, TargetRegion, deploy, deploy_modal};
 pub use list::{BucketCounts, RegionCounts, Scope, StatusFilter, TaskFilter, TaskList, my_tasks, overdue, task};
+pub use released::{Released, released, rolled_back};
 use rules::{Bucket, TaskStatus};
 
 /// The JSON routes of this area.
@@ -122,6 +124,10 @@ pub struct TaskView {
     pub deployed_before_regional_approval: bool,
     /// The reason given for that.
     pub validation_override_reason: Option<String>,
+    /// What a release left behind for the owner: release, environment, approver, digest, probe result, time.
+    #[schema(value_type = Option<Object>)]
+    #[serde(serialize_with = "as_json")]
+    pub evidence: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// The region's time zone, in which its today is told.
@@ -129,7 +135,25 @@ pub struct TaskView {
     pub time_zone: Option<String>,
 }
 
+/// JSON that is kept as text, as what it says.
+fn as_json<S: serde::Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok()).serialize(serializer)
+}
+
 impl TaskView {
+    /// The evidence of a release, a line a fact.
+    #[must_use]
+    pub fn evidence_lines(&self) -> Vec<(String, String)> {
+        let known = self.evidence.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        let Some(serde_json::Value::Object(facts)) = known else { return Vec::new() };
+        let said = facts.into_iter().filter(|(_, value)| !value.is_null());
+        said.map(|(name, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (crate::web::format::words(&name), text)
+        })
+        .collect()
+    }
+
     /// Fills in what depends on the day: days until due, bucket, override.
     #[must_use]
     fn on(mut self, now: DateTime<Utc>) -> Self {

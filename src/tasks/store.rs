@@ -257,7 +257,7 @@ const VIEW: &str =
             AND (t.region_id IS NULL OR l.region_id = t.region_id))) AS requires_regional_approval,
         t.confirmation_notes, t.adjustment_reason, t.cancellation_reason, t.confirmed_at, t.confirmed_by_id,
         c.name AS confirmed_by_name, t.deployed_before_validation_approved, t.deployed_before_regional_approval,
-        t.validation_override_reason, t.created_at
+        t.validation_override_reason, t.evidence, t.created_at
     FROM (";
 
 const VIEW_JOINS: &str = ") t
@@ -607,5 +607,40 @@ pub async fn reassign(tx: &mut Tx, models: &[ModelId]) -> Result<Vec<(TaskId, Mo
     )
     .bind(json_list(models))
     .all(tx)
+    .await
+}
+
+// Releases ----------------------------------------------------------------------------------------
+
+/// Keeps what a release left behind for the owner.
+pub async fn set_evidence(tx: &mut Tx, task: TaskId, evidence: &str) -> Result<u64, DbError> {
+    Query::new("UPDATE deployment_tasks SET evidence = $2 WHERE task_id = $1").bind(task).bind(evidence).run(tx).await
+}
+
+pub async fn zone(tx: &mut Tx, region: RegionId) -> Result<String, DbError> {
+    Query::new("SELECT time_zone FROM regions WHERE region_id = $1")
+        .bind(region)
+        .one::<(String,)>(tx)
+        .await
+        .map(|row| row.0)
+}
+
+/// Ends what is ratified live of a version in a region; never before it began.
+pub async fn end_interval(
+    tx: &mut Tx,
+    model: ModelId,
+    region: RegionId,
+    version: VersionId,
+    today: NaiveDate,
+) -> Result<u64, DbError> {
+    Query::new(
+        "UPDATE region_deployments SET live_to = CASE WHEN live_from > $4 THEN live_from ELSE $4 END
+         WHERE model_id = $1 AND region_id = $2 AND version_id = $3 AND live_to IS NULL",
+    )
+    .bind(model)
+    .bind(region)
+    .bind(version)
+    .bind(today)
+    .run(tx)
     .await
 }

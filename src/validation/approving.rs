@@ -42,6 +42,7 @@ pub(super) async fn ask(act: &mut Act, request: &Locked, members: &[Member]) -> 
             model_id: first.model_id,
             version_id: first.version_id,
             region_id: region,
+            environment: None,
             risk: Risk::of(first.risk_tier),
             excluded: excluded.clone(),
         };

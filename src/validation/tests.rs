@@ -49,6 +49,7 @@ fn rule(role: Role, risk_tier: Option<RiskTier>) -> ApprovalRule {
     ApprovalRule {
         rule_id: RuleId(1),
         kind: TicketKind::ValidationApproval,
+        stage: None,
         region_id: None,
         risk_tier,
         role,

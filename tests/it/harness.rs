@@ -19,12 +19,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use countersign::app::{App, Clock, Settings, SystemClock};
+use countersign::app::{App, Clock, Drivers, Settings, SystemClock};
 use countersign::audit::{Act, Who};
 use countersign::db::Db;
 use countersign::identity::policy::{self, Policy};
 use sqlx::{AssertSqlSafe, Connection as _};
 use tempfile::TempDir;
+
+use crate::machines::{Machines, Strike};
 
 #[path = "../support/postgres.rs"]
 mod postgres;
@@ -63,6 +65,8 @@ struct Inner {
     app: App,
     router: Router,
     clock: HeldClock,
+    machines: Machines,
+    strike: Strike,
     storage: Storage,
     folder: TempDir,
 }
@@ -116,14 +120,27 @@ impl T {
         let clock = HeldClock(Arc::new(Mutex::new(instant("2026-03-31T12:00:00Z"))));
         let settings = Settings { data: folder.path().to_owned(), max_upload_bytes: MOST_BYTES, ..Settings::default() };
         let policy = Policy::parse(policy::BUILT_IN).unwrap();
-        let app = App::new(settings, db, policy, Box::new(clock.clone()));
+        let machines = Machines::default();
+        let strike = Strike::default();
+        let drivers = Drivers { runtime: Arc::new(machines.clone()), on_boundary: Some(strike.hook()) };
+        let app = App::with(settings, db, policy, Box::new(clock.clone()), drivers);
         let router = countersign::router::router(app.clone());
-        Self(Arc::new(Inner { app, router, clock, storage, folder }))
+        Self(Arc::new(Inner { app, router, clock, machines, strike, storage, folder }))
     }
 
     /// The running product.
     pub fn app(&self) -> &App {
         &self.0.app
+    }
+
+    /// The machines that its models run on.
+    pub fn machines(&self) -> &Machines {
+        &self.0.machines
+    }
+
+    /// Where its workers are struck down.
+    pub fn strike(&self) -> &Strike {
+        &self.0.strike
     }
 
     /// All its routes.

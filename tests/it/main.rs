@@ -11,6 +11,8 @@ mod checks;
 mod client;
 #[allow(dead_code)]
 mod harness;
+#[allow(dead_code)]
+mod machines;
 
 mod approvals;
 mod audit;
@@ -19,6 +21,7 @@ mod cli;
 mod concurrency;
 mod crash;
 mod documents;
+mod environments;
 mod house;
 mod identity;
 mod import;
@@ -26,6 +29,7 @@ mod inventory;
 mod migrations;
 mod readiness;
 mod readiness_property;
+mod releases;
 mod reports;
 mod statements;
 mod tasks;

@@ -8,7 +8,7 @@ use crate::approvals::rules::{Risk, TicketAction, TicketKind, TicketState, View}
 use crate::db::{Conn, Db, DbError, Query};
 use crate::identity::Role;
 use crate::identity::access::VISIBLE_MODEL;
-use crate::ids::{ModelId, ProjectId, RegionId, RequestId, TaskId, TicketId, UserId, VersionId};
+use crate::ids::{ModelId, ProjectId, RegionId, ReleaseId, RequestId, TaskId, TicketId, UserId, VersionId};
 use crate::words::{Priority, RiskTier, ValidationState};
 
 /// The condition on `i`, a row of `approval_inbox_items`, that holds for the tickets a person can
@@ -279,6 +279,7 @@ fn filtered(query: Query, filter: &InboxFilter) -> Query {
         .when(" AND i.priority = {}", filter.priority)
         .when(" AND i.state = {}", filter.status)
         .when(" AND i.region_id = {}", filter.region_id)
+        .when(" AND i.environment_id = {}", filter.environment_id)
         .when(" AND i.project_id = {}", filter.project_id)
         .when(" AND p.team_id = {}", filter.team_id)
         .when(
@@ -403,6 +404,29 @@ pub async fn subjects(db: &Db, ticket: TicketId) -> Result<Vec<Subject>, DbError
     )
     .bind(ticket)
     .all(db)
+    .await
+}
+
+/// The release that a ticket decides on, as it was previewed.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct PreviewedRelease {
+    pub release_id: ReleaseId,
+    pub environment_name: String,
+    pub preview_ref: String,
+    pub digest: String,
+    pub plan: String,
+    pub checks: String,
+}
+
+pub async fn release(db: &Db, ticket: TicketId) -> Result<Option<PreviewedRelease>, DbError> {
+    Query::new(
+        "SELECT r.release_id, e.name AS environment_name, p.preview_ref, p.digest, p.plan, p.checks
+         FROM approval_inbox_items i JOIN releases r ON r.release_id = i.group_id
+         JOIN environments e ON e.environment_id = r.environment_id JOIN release_previews p ON p.preview_ref = r.preview_ref
+         WHERE i.ticket_id = $1 AND i.kind IN ('release_approval', 'rollback_approval', 'freeze_override')",
+    )
+    .bind(ticket)
+    .optional(db)
     .await
 }
 
