@@ -28,6 +28,7 @@ use crate::validation::rules::ValidationType;
 use crate::validation::{self, NewRequest, Step};
 use crate::words::{ChangeType, ModelStatus, Priority, RiskTier, ValidationState, VersionScope};
 
+mod delivery;
 mod story;
 
 /// Somebody of the demo.

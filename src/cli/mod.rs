@@ -22,6 +22,7 @@ mod healthcheck;
 mod import;
 mod migrate;
 mod openapi;
+mod remote;
 mod serve;
 mod serve_model;
 mod show;
@@ -77,6 +78,15 @@ enum Command {
     Healthcheck(healthcheck::Args),
     /// Serve an environment's endpoint and split its traffic.
     Gateway(gateway::Args),
+    /// Preview, apply, watch and roll back releases on a running server.
+    #[command(subcommand)]
+    Release(remote::Release),
+    /// Look at deployments on a running server.
+    #[command(subcommand)]
+    Deployments(remote::Deployments),
+    /// Decide what waits in the approval inbox of a running server.
+    #[command(subcommand)]
+    Inbox(remote::Inbox),
     /// Stop every model server that serve started.
     Stop(stop::Args),
     /// Look at the configuration.
@@ -115,6 +125,9 @@ impl Cli {
             Command::Openapi => openapi::run(),
             Command::Healthcheck(args) => healthcheck::run(args).await,
             Command::Gateway(args) => gateway::run(args).await,
+            Command::Release(command) => remote::release(command).await,
+            Command::Deployments(command) => remote::deployments(command).await,
+            Command::Inbox(command) => remote::inbox(command).await,
             Command::Stop(args) => stop::run(args).await,
             Command::Config(command) => show::run(command),
         }

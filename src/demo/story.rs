@@ -10,6 +10,7 @@ impl Scene {
     pub(super) async fn play(mut self) -> anyhow::Result<()> {
         self.days_ago(120);
         self.settle().await?;
+        self.build().await?;
         let retail = self.project("Retail Banking", "Retail credit").await?;
         let fraud = self.project("Financial Crime", "Fraud and AML").await?;
         let treasury = self.project("Treasury and Markets", "Treasury risk").await?;
@@ -105,6 +106,7 @@ impl Scene {
         self.days_ago(2);
         let reason =
             "The old dialler is switched off today and its ordering ends with it. Agreed with the head of collections.";
-        self.override_in("ben", calls, &["US"], reason).await
+        self.override_in("ben", calls, &["US"], reason).await?;
+        self.scorecard(retail).await
     }
 }

@@ -262,6 +262,7 @@ pub struct ApplyFacts {
     pub digest: Option<String>,
     pub preview_ref: String,
     pub apply_on_approval: bool,
+    pub freeze_reason: Option<String>,
     pub requested_by_id: UserId,
     pub approved_by: Option<String>,
 }
@@ -269,7 +270,7 @@ pub struct ApplyFacts {
 pub async fn apply_facts(tx: &mut Tx, release: ReleaseId) -> Result<ApplyFacts, DbError> {
     Query::new(
         "SELECT r.kind, r.environment_id, e.name AS environment_name, e.stage, e.region_id, r.model_id, r.version_id,
-                v.number AS version_number, v.artifact_digest AS digest, r.preview_ref, r.apply_on_approval,
+                v.number AS version_number, v.artifact_digest AS digest, r.preview_ref, r.apply_on_approval, r.freeze_reason,
                 r.requested_by_id, a.name AS approved_by
          FROM releases r JOIN environments e ON e.environment_id = r.environment_id
          JOIN versions v ON v.version_id = r.version_id LEFT JOIN users a ON a.user_id = r.approved_by_id

@@ -4,8 +4,8 @@ use countersign_runtimes::{Diagnostics, Done};
 use serde_json::json;
 
 use super::ask::{moved, queue, release_of, withdraw};
-use super::checks::Scene;
-use super::rules::{LifecycleState, ReleaseKind};
+use super::checks::{Scene, refuse_closed};
+use super::rules::{Gate, LifecycleState, ReleaseKind};
 use super::store;
 use crate::app::App;
 use crate::approvals::Ticket;
@@ -57,7 +57,11 @@ async fn approved(act: &mut Act, actor: &Actor, ticket: &Ticket, release: Releas
     if facts.apply_on_approval && !operations::is_busy(&mut act.tx, facts.environment_id).await? {
         let row = store::preview_in(&mut act.tx, &facts.preview_ref).await?;
         let scene = Scene::read_in(act, row.kind, row.environment_id, row.version_id).await?;
-        queue(act, release, &row, &scene).await?;
+        // What stands in the way now leaves it approved: somebody applies it when it is gone.
+        let waits = if facts.freeze_reason.is_some() { &[Gate::Approval, Gate::Freeze][..] } else { &[Gate::Approval] };
+        if refuse_closed(&scene.checks(row.kind), waits).is_ok() {
+            queue(act, release, &row, &scene).await?;
+        }
     }
     Ok(())
 }

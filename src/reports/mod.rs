@@ -87,6 +87,10 @@ pub struct Dashboard {
     pub tickets: i64,
     /// Override reviews that are open.
     pub overrides: i64,
+    /// Differences between what runs and what was ratified.
+    pub drift: i64,
+    /// Deployments that are not retired, by state.
+    pub deployments: Vec<StateCount>,
     /// Validations that are not ended, by state, in the order of the states.
     pub validations: Vec<StateCount>,
     /// Models by status.
@@ -108,8 +112,10 @@ pub async fn dashboard(app: &App, actor: &Actor) -> Result<Dashboard> {
     let due = if may(Action::TicketDecide) { store::dashboard::due(&app.db, actor.user_id).await? } else { Vec::new() };
     let (mut validations, rest): (Vec<_>, Vec<_>) = counts.into_iter().partition(|one| one.kind == "validation");
     validations.sort_by_key(|one| ValidationState::ALL.iter().position(|state| state.as_str() == one.word));
+    let (deployments, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == "deployment");
     let (models, sums): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == "model");
     let sum = |kind| sums.iter().find(|one| one.kind == kind).map_or(0, |one| one.count);
     let (all_ready, tickets, overrides) = (sum("ready"), sum("tickets"), sum("overrides"));
-    Ok(Dashboard { all_ready, overdue, overdue_of, tickets, overrides, validations, models, due })
+    let drift = sum("drift");
+    Ok(Dashboard { all_ready, overdue, overdue_of, tickets, overrides, drift, deployments, validations, models, due })
 }

@@ -223,7 +223,7 @@ both! {
         for page in [format!("/versions/{}", version.id), format!("/models/{}?tab=versions", model.id), format!("/models/{}", model.id)] {
             let page = anna.page(&page).await.ok();
             assert!(page.text(".truths").contains("Ready to deploy"), "{}", page.address);
-            assert!(page.text(".truths").contains("Not observed"), "{}", page.address);
+            assert!(page.text(".truths").contains("Nothing observed"), "{}", page.address);
         }
     }
 

@@ -20,6 +20,7 @@ mod backup;
 mod cli;
 mod concurrency;
 mod crash;
+mod delivery;
 mod documents;
 mod environments;
 mod house;

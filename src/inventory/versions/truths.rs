@@ -34,7 +34,7 @@ pub struct TruthView {
     pub ratified_from: Option<NaiveDate>,
     /// The day it ended there; none while it is live.
     pub ratified_to: Option<NaiveDate>,
-    /// What was observed to run there; nothing is, until environments report.
+    /// The number of the version that was observed to serve in the region's production; none if nothing was.
     pub running: Option<String>,
     /// How approved and ratified stand to one another.
     pub agreement: Agreement,
@@ -55,6 +55,12 @@ impl TruthView {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.ratified_from.is_some() && self.ratified_to.is_none()
+    }
+
+    /// Whether it is what was observed to serve.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.running.as_deref() == Some(self.version_number.as_str())
     }
 
     /// Whether the next step is to deploy it.
@@ -88,7 +94,7 @@ pub struct RegionTruth {
     pub approved: Option<TruthView>,
     /// The version that is ratified live there.
     pub ratified: Option<TruthView>,
-    /// What was observed to run there; nothing is, until environments report.
+    /// The number of the version that was observed to serve in the region's production; none if nothing was.
     pub running: Option<String>,
     /// How they agree.
     pub agreement: Agreement,
@@ -126,7 +132,7 @@ impl RegionTruth {
             region_name: truth.region_name.clone(),
             approved: None,
             ratified: None,
-            running: None,
+            running: truth.running.clone(),
             agreement: Agreement::NotYet,
         }
     }
@@ -176,6 +182,7 @@ struct Row {
     current_approved_at: Option<DateTime<Utc>>,
     pending_task_id: Option<TaskId>,
     task_planned_date: Option<NaiveDate>,
+    running: Option<String>,
 }
 
 impl Row {
@@ -203,7 +210,7 @@ impl Row {
             requires_regional_approval: self.locked,
             ratified_from: self.live_from,
             ratified_to: self.live_to,
-            running: None,
+            running: self.running,
             agreement,
             current_version_id: self.current_version_id,
             current_deployed_version: self.current_number,
@@ -227,7 +234,12 @@ async fn rows(db: &Db, condition: &'static str, id: i64) -> Result<Vec<Row>, DbE
                 d.live_from, d.live_to, (o.override_id IS NOT NULL) AS overridden,
                 (o.override_id IS NOT NULL AND o.closed_at IS NULL) AS override_open,
                 l.version_id AS current_version_id, lv.number AS current_number, lvv.completed_at AS current_approved_at,
-                t.task_id AS pending_task_id, t.planned_production_date AS task_planned_date
+                t.task_id AS pending_task_id, t.planned_production_date AS task_planned_date,
+                (SELECT rv.number FROM deployments rd JOIN environments re ON re.environment_id = rd.environment_id
+                 JOIN versions rv ON rv.version_id = rd.version_id
+                 WHERE rd.model_id = v.model_id AND re.region_id = r.region_id AND re.stage = 'production'
+                   AND rd.ended_at IS NULL AND rd.state IN ('active', 'paused')
+                 ORDER BY rd.deployment_id DESC LIMIT 1) AS running
          FROM version_targets vt JOIN versions v ON v.version_id = vt.version_id JOIN regions r ON r.region_id = vt.region_id
          JOIN models m ON m.model_id = v.model_id
          LEFT JOIN minor_change_rules rule ON rule.risk_tier = m.risk_tier

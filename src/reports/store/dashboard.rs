@@ -10,7 +10,7 @@ use crate::ids::{TicketId, UserId};
 /// How many things of a kind are in a state.
 #[derive(Debug, sqlx::FromRow)]
 pub struct StateCount {
-    /// `model`, `validation`, `tickets`, `overrides` or `ready`.
+    /// `model`, `validation`, `deployment`, `tickets`, `overrides`, `drift` or `ready`.
     pub kind: String,
     /// The state or status of a model or validation.
     pub word: String,
@@ -36,7 +36,7 @@ pub struct Sight {
     pub tickets: bool,
 }
 
-/// Models by status, open validations by state, pending tickets, overrides under review, and the pairs
+/// Models by status, open validations and deployments by state, drift, pending tickets, overrides under review, and the pairs
 /// that are ready in all models.
 pub async fn counts(db: &Db, user: UserId, now: DateTime<Utc>, sees: Sight) -> Result<Vec<StateCount>, DbError> {
     let mut query = Query::new("SELECT 'model' AS kind, m.status AS word, COUNT(*) AS count FROM models m");
@@ -67,8 +67,18 @@ pub async fn counts(db: &Db, user: UserId, now: DateTime<Utc>, sees: Sight) -> R
             .push(RELATED_MODELS)
             .push(")");
     }
+    query = query.push(" UNION ALL SELECT 'drift', '', COUNT(*) FROM drift_findings f WHERE f.ended_at IS NULL");
+    if !sees.models {
+        query = query.push(" AND f.model_id IN ").push(RELATED_MODELS);
+    }
+    query =
+        query.push(" UNION ALL SELECT 'deployment', d.state, COUNT(*) FROM deployments d WHERE d.state <> 'retired'");
+    if !sees.models {
+        query = query.push(" AND d.model_id IN ").push(RELATED_MODELS);
+    }
     query = query.push(
-        " UNION ALL SELECT 'overrides', '', COUNT(*) FROM override_reviews WHERE state = 'OPEN'
+        " GROUP BY d.state
+          UNION ALL SELECT 'overrides', '', COUNT(*) FROM override_reviews WHERE state = 'OPEN'
           UNION ALL SELECT 'ready', '', pairs FROM ready_totals WHERE region_id = 0
           ORDER BY 1, 2",
     );
