@@ -30,13 +30,16 @@ pub use worker::{keep_working, recover, work};
 /// A future that is sent between threads.
 pub type Future<'a, Out> = Pin<Box<dyn std::future::Future<Output = Out> + Send + 'a>>;
 
+/// What came of a step: what it did, or what went wrong where.
+pub type Outcome = Result<Done, Box<Diagnostics>>;
+
 /// Who carries out and is told about operations of a kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Handler {
     /// The kind.
     pub kind: OperationKind,
     /// Takes a step. It may be called again for the same step, and dropped at any await.
-    pub take: for<'a> fn(&'a App, &'a Operation, &'a Step) -> Future<'a, Result<Done, Box<Diagnostics>>>,
+    pub take: for<'a> fn(&'a App, &'a Operation, &'a Step) -> Future<'a, Outcome>,
     /// Is told what happened, in the transaction that records it.
     pub told: for<'a> fn(&'a mut Act, &'a Operation, &'a Event<'a>) -> Future<'a, Result<()>>,
 }

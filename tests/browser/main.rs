@@ -21,3 +21,6 @@ mod client;
 #[allow(dead_code)]
 #[path = "../it/harness.rs"]
 mod harness;
+#[allow(dead_code)]
+#[path = "../it/machines.rs"]
+mod machines;

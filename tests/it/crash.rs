@@ -16,7 +16,7 @@ use crate::builder::Person;
 use crate::harness::T;
 
 #[path = "../support/server.rs"]
-mod server;
+pub mod server;
 use server::Server;
 
 const MODELS: usize = 25;

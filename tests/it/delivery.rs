@@ -13,11 +13,8 @@ use sha2::Digest as _;
 
 use crate::both;
 use crate::builder::{Model, Person, Version};
+use crate::crash::server::Server;
 use crate::harness::T;
-
-#[path = "../support/server.rs"]
-mod server;
-use server::Server;
 
 const CREDIT: &[u8] = include_bytes!("../../crates/serving/tests/fixtures/credit-logistic.onnx");
 
@@ -85,6 +82,15 @@ fn model_servers(t: &T) -> usize {
         .count()
 }
 
+/// What a command says to somebody who works against the server; it must succeed.
+fn shell(server: &Server, who: &Person, command: &str) -> String {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    run.args(command.split(' ')).args(["--server", &server.address, "--token", &who.token]);
+    let said = run.output().unwrap();
+    assert!(said.status.success(), "{command}: {}", String::from_utf8_lossy(&said.stderr));
+    String::from_utf8(said.stdout).unwrap()
+}
+
 fn stop(t: &T) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
     command.args(["stop", "--data"]).arg(t.folder());
@@ -112,6 +118,14 @@ both! {
         let deployment = ask(&server, &olga, Method::GET, "/deployments/1", None).await;
         let endpoint = deployment["endpoint"].as_str().unwrap().to_owned();
         assert!(is_ready(&endpoint).await, "{endpoint} answers");
+        assert!(shell(&server, &olga, "deployments list").contains(&endpoint));
+        assert!(shell(&server, &olga, "release status 1 --watch").contains("applied"));
+        assert!(shell(&server, &olga, "inbox list").starts_with("NUMBER"));
+        let shown = shell(&server, &olga, "release preview --environment 1 --version 1 --json");
+        let preview: Value = serde_json::from_str(&shown).unwrap();
+        let applied = shell(&server, &olga, &format!("release apply {}", preview["preview_ref"].as_str().unwrap()));
+        assert!(applied.starts_with("Release 2 of Credit 1.0"), "{applied}");
+        ended(&server, &olga, &json!({ "release_id": 2 })).await;
         server.kill();
         assert!(is_ready(&endpoint).await, "the model server outlives the control plane");
         for round in 0..4_u64 {
