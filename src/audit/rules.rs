@@ -76,6 +76,7 @@ pub const ACTS: &[Act] = &[
     ("ticket.asked", "asked for a decision", "inbox", ""),
     ("ticket.assigned", "gave a ticket to somebody", "user", ""),
     ("ticket.commented", "commented on a ticket", "info", ""),
+    ("ticket.expired", "let a ticket expire", "clock", "is-warn"),
     ("ticket.rejected", "rejected a ticket", "x", "is-bad"),
     ("ticket.superseded", "replaced a ticket: what it asked about changed", "undo", ""),
     ("ticket.withdrawn", "took a ticket back", "undo", ""),
