@@ -18,6 +18,7 @@ pub mod artifacts;
 pub mod deployments;
 pub mod environments;
 pub mod inventory;
+pub mod metrics;
 pub mod operations;
 pub mod readiness;
 pub mod releases;

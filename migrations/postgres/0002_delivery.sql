@@ -164,7 +164,7 @@ CREATE TABLE deployment_statistics (
     synthetic     BOOLEAN NOT NULL,
     requests      BIGINT NOT NULL,
     errors        BIGINT NOT NULL,
-    sketch        BYTEA NOT NULL,
+    sketch        TEXT NOT NULL,
     PRIMARY KEY (deployment_id, span, starts_at, synthetic)
 );
 CREATE INDEX deployment_statistics_by_age ON deployment_statistics (span, starts_at);

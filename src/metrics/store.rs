@@ -1,0 +1,187 @@
+//! The SQL of statistics.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::rules::Tally;
+use super::sketch::Sketch;
+use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
+use crate::error::Result;
+use crate::ids::{DeploymentId, ModelId};
+
+/// An endpoint to read.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Target {
+    pub deployment_id: DeploymentId,
+    pub metrics_source: String,
+    pub active_at: Option<DateTime<Utc>>,
+}
+
+pub async fn targets(db: &Db) -> Result<Vec<Target>, DbError> {
+    Query::new(
+        "SELECT deployment_id, metrics_source, active_at FROM deployments
+         WHERE state IN ('deploying', 'active', 'paused') AND ended_at IS NULL AND metrics_source IS NOT NULL
+         ORDER BY deployment_id",
+    )
+    .all(db)
+    .await
+}
+
+/// A row of statistics, as it is stored.
+#[derive(Debug, sqlx::FromRow)]
+struct Row {
+    deployment_id: DeploymentId,
+    starts_at: DateTime<Utc>,
+    synthetic: bool,
+    requests: i64,
+    errors: i64,
+    sketch: String,
+}
+
+/// Requests of one deployment in one minute or hour.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    pub deployment_id: DeploymentId,
+    pub starts_at: DateTime<Utc>,
+    pub synthetic: bool,
+    pub tally: Tally,
+}
+
+fn slices(rows: Vec<Row>) -> Result<Vec<Slice>> {
+    rows.into_iter()
+        .map(|row| {
+            Ok(Slice {
+                deployment_id: row.deployment_id,
+                starts_at: row.starts_at,
+                synthetic: row.synthetic,
+                tally: Tally { requests: row.requests, errors: row.errors, sketch: Sketch::parse(&row.sketch)? },
+            })
+        })
+        .collect()
+}
+
+const ROWS: &str = "SELECT deployment_id, starts_at, synthetic, requests, errors, sketch FROM deployment_statistics ";
+
+/// The slices of some deployments that are `span` seconds long and start within a time.
+pub async fn between(
+    conn: impl Into<Conn<'_>>,
+    deployments: &[DeploymentId],
+    span: i64,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<Vec<Slice>> {
+    let rows = Query::new(ROWS)
+        .push(
+            "WHERE deployment_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND span = $2
+               AND starts_at >= $3 AND starts_at < $4 ORDER BY deployment_id, starts_at",
+        )
+        .bind(json_list(deployments))
+        .bind(span)
+        .bind(from)
+        .bind(to)
+        .all(conn)
+        .await?;
+    slices(rows)
+}
+
+/// Writes slices that are all of one span and start; what stood there gives way.
+pub async fn put(tx: &mut Tx, span: i64, starts_at: DateTime<Utc>, slices: &[Slice]) -> Result<()> {
+    let mut rows = Vec::with_capacity(slices.len());
+    for one in slices {
+        rows.push(json!({
+            "id": one.deployment_id, "synthetic": i64::from(one.synthetic), "requests": one.tally.requests,
+            "errors": one.tally.errors, "sketch": one.tally.sketch.to_text()?,
+        }));
+    }
+    Query::new(
+        "INSERT INTO deployment_statistics (deployment_id, span, starts_at, synthetic, requests, errors, sketch)
+         SELECT CAST(value ->> 'id' AS BIGINT), $2, $3, CAST(value ->> 'synthetic' AS BIGINT) = 1,
+                CAST(value ->> 'requests' AS BIGINT), CAST(value ->> 'errors' AS BIGINT), value ->> 'sketch'
+         FROM json_each($1) WHERE TRUE
+         ON CONFLICT (deployment_id, span, starts_at, synthetic) DO UPDATE
+         SET requests = excluded.requests, errors = excluded.errors, sketch = excluded.sketch",
+    )
+    .bind(json_list(rows))
+    .bind(span)
+    .bind(starts_at)
+    .run(tx)
+    .await?;
+    Ok(())
+}
+
+/// What the table shows of a deployment: of the last minutes.
+#[derive(Debug)]
+pub struct Latest {
+    pub deployment_id: DeploymentId,
+    pub requests_per_s: Option<f64>,
+    pub p95_ms: Option<f64>,
+    pub error_rate: Option<f64>,
+}
+
+pub async fn put_latest(tx: &mut Tx, latest: &[Latest], now: DateTime<Utc>) -> Result<(), DbError> {
+    let rows = latest.iter().map(|one| {
+        json!({ "id": one.deployment_id, "rate": one.requests_per_s, "p95": one.p95_ms, "errors": one.error_rate })
+    });
+    Query::new(
+        "UPDATE deployments SET requests_per_s = n.rate, p95_ms = n.p95, error_rate = n.errors, measured_at = $2
+         FROM (SELECT CAST(value ->> 'id' AS BIGINT) AS id, CAST(value ->> 'rate' AS DOUBLE PRECISION) AS rate,
+                      CAST(value ->> 'p95' AS DOUBLE PRECISION) AS p95,
+                      CAST(value ->> 'errors' AS DOUBLE PRECISION) AS errors FROM json_each($1)) n
+         WHERE n.id = deployments.deployment_id",
+    )
+    .bind(json_list(rows))
+    .bind(now)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// The deployments that have minutes in an hour.
+pub async fn with_minutes(db: &Db, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<DeploymentId>, DbError> {
+    let rows = Query::new(
+        "SELECT DISTINCT deployment_id FROM deployment_statistics
+         WHERE span = 60 AND starts_at >= $1 AND starts_at < $2 ORDER BY deployment_id",
+    )
+    .bind(from)
+    .bind(to)
+    .all::<(DeploymentId,)>(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// The start of the first minute that no hour holds yet, if there is one before `end`.
+pub async fn first_to_roll_up(db: &Db, end: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError> {
+    let row = Query::new(
+        "SELECT MIN(s.starts_at) FROM deployment_statistics s WHERE s.span = 60 AND s.starts_at < $1
+           AND s.starts_at >= COALESCE((SELECT MAX(h.starts_at) FROM deployment_statistics h WHERE h.span = 3600), s.starts_at)",
+    )
+    .bind(end)
+    .one::<(Option<DateTime<Utc>>,)>(db)
+    .await?;
+    Ok(row.0)
+}
+
+/// Forgets the slices of a span that are older than `before`.
+pub async fn forget(tx: &mut Tx, span: i64, before: DateTime<Utc>) -> Result<u64, DbError> {
+    Query::new("DELETE FROM deployment_statistics WHERE span = $1 AND starts_at < $2")
+        .bind(span)
+        .bind(before)
+        .run(tx)
+        .await
+}
+
+/// What decides how a deployment's statistics are told.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Subject {
+    pub model_id: ModelId,
+    pub state: String,
+    pub reason: Option<String>,
+    pub measured_at: Option<DateTime<Utc>>,
+}
+
+pub async fn subject(db: &Db, deployment: DeploymentId) -> Result<Option<Subject>, DbError> {
+    Query::new("SELECT model_id, state, reason, measured_at FROM deployments WHERE deployment_id = $1")
+        .bind(deployment)
+        .optional(db)
+        .await
+}
