@@ -38,6 +38,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(crate::environments::api())
         .merge(crate::releases::api())
         .merge(crate::deployments::api())
+        .merge(crate::metrics::api())
         .merge(crate::reports::api())
         .merge(crate::audit::api())
 }

@@ -54,6 +54,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let relay = tokio::spawn(Live::relay(app.clone()));
     let working = tokio::spawn(operations::keep_working(app.clone()));
     let watching = tokio::spawn(deployments::keep_watching(app.clone()));
+    let measuring = tokio::spawn(crate::metrics::keep_measuring(app.clone()));
     let expiry = tokio::spawn(crate::approvals::keep_expiring(app.clone()));
     println!("Countersign is ready at http://{}", listener.local_addr()?);
     serve(listener, &app).await?;
@@ -61,6 +62,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     expiry.abort();
     working.abort();
     watching.abort();
+    measuring.abort();
     app.db.close().await;
     Ok(())
 }

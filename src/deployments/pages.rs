@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::identity::Action;
 use crate::identity::access;
 use crate::ids::DeploymentId;
+use crate::metrics::StatisticsFilter;
+use crate::metrics::panel::panel;
 use crate::web::{Form, Page, Path, Query, Refusal, Select, Shell, Toast, Visitor, back_to, filters, format, html};
 
 #[derive(Template)]
@@ -36,6 +38,8 @@ struct ShowPage {
     one: DeploymentView,
     may_manage: bool,
     events: Vec<LedgerLine>,
+    /// The statistics, as HTML.
+    statistics: String,
     refusal: Refusal,
 }
 
@@ -83,20 +87,33 @@ pub async fn list(
     html(&ListPage { shell, now: app.now(), page, state, q, filtered, next_href })
 }
 
-async fn show_page(app: &App, visitor: &Visitor, deployment: DeploymentId, refusal: Refusal) -> Result<Response> {
+async fn show_page(
+    app: &App,
+    visitor: &Visitor,
+    deployment: DeploymentId,
+    window: &StatisticsFilter,
+    refusal: Refusal,
+) -> Result<Response> {
     let one = super::show(app, &visitor.actor, deployment).await?;
     let relations = access::relations(app, &app.db, &visitor.actor, one.model_id, None).await?.unwrap_or_default();
     let may_manage = visitor.actor.can(app, Action::DeploymentManage, &relations);
     let events = audit::timeline_of(&app.db, "deployment", deployment).await?;
+    let statistics = panel(app, &visitor.actor, deployment, window).await?;
     let title = format!("{} {} in {}", one.model_name, one.version_number, one.environment_name);
     let shell = Shell::new(app, visitor, "deployments", title).await?;
     let status = refusal.status();
-    Ok((status, html(&ShowPage { shell, now: app.now(), one, may_manage, events, refusal })?).into_response())
+    Ok((status, html(&ShowPage { shell, now: app.now(), one, may_manage, events, statistics, refusal })?)
+        .into_response())
 }
 
 /// `GET /deployments/{id}`
-pub async fn show(State(app): State<App>, visitor: Visitor, Path(deployment): Path<DeploymentId>) -> Result<Response> {
-    show_page(&app, &visitor, deployment, Refusal::default()).await
+pub async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(deployment): Path<DeploymentId>,
+    Query(window): Query<StatisticsFilter>,
+) -> Result<Response> {
+    show_page(&app, &visitor, deployment, &window, Refusal::default()).await
 }
 
 /// `POST /deployments/{id}/act`
@@ -111,7 +128,9 @@ pub async fn act(
             let says = format!("The deployment is {}.", view.state);
             Ok(back_to(&format!("/deployments/{deployment}"), &Toast::done(says)))
         }
-        Err(error) => show_page(&app, &form.visitor, deployment, Refusal::of(error)?).await,
+        Err(error) => {
+            show_page(&app, &form.visitor, deployment, &StatisticsFilter::default(), Refusal::of(error)?).await
+        }
     }
 }
 

@@ -154,6 +154,8 @@ pub struct Observed {
     pub weight: i64,
     pub running_digest: Option<String>,
     pub restarts: i64,
+    /// Where its statistics are read, as [`crate::metrics::MetricsSource`] is stored.
+    pub metrics_source: Option<String>,
 }
 
 /// Writes down an observation, unless the deployment has ended meanwhile.
@@ -164,7 +166,7 @@ pub async fn observed(
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
     Query::new(
-        "UPDATE deployments SET state = $2, reason = $3, weight = $4, running_digest = $5, restarts = $6, observed_at = $7,
+        "UPDATE deployments SET state = $2, reason = $3, weight = $4, running_digest = $5, restarts = $6, observed_at = $7, metrics_source = $8,
              revision = revision + CASE WHEN state = $2 THEN 0 ELSE 1 END
          WHERE deployment_id = $1 AND ended_at IS NULL",
     )
@@ -175,6 +177,7 @@ pub async fn observed(
     .bind(found.running_digest.clone())
     .bind(found.restarts)
     .bind(now)
+    .bind(found.metrics_source.clone())
     .run(tx)
     .await
 }

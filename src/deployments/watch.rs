@@ -11,12 +11,13 @@ use crate::app::App;
 use crate::audit::{Act, Record, Who};
 use crate::environments::{self, EnvironmentView};
 use crate::error::Result;
+use crate::metrics::MetricsSource;
 use crate::operations;
 
 /// How often the runtime looks after its processes.
 const SUPERVISE: Duration = Duration::from_secs(1);
 /// How many of these pass between two observations of everything.
-const OBSERVE_EVERY: u64 = 60;
+const OBSERVE_EVERY: u64 = 10;
 
 /// Looks after every environment for as long as the server runs.
 pub async fn keep_watching(app: App) {
@@ -159,6 +160,7 @@ fn found(live: &LiveState, one: &DeploymentView) -> Observed {
         weight: running.map_or(0, |running| i64::from(running.weight)),
         running_digest: digest.map(|digest| digest.trim_start_matches("sha256:").to_owned()),
         restarts: running.map_or(one.restarts, |running| i64::try_from(running.restarts).unwrap_or(i64::MAX)),
+        metrics_source: running.and_then(|running| running.address).and_then(MetricsSource::of_server),
     }
 }
 

@@ -18,6 +18,14 @@ pub struct MetricsSource {
     pub mapping: Mapping,
 }
 
+impl MetricsSource {
+    /// The source of one of this product's own model servers, as it is stored; `address` is host and port.
+    #[must_use]
+    pub fn of_server(address: std::net::SocketAddr) -> Option<String> {
+        serde_json::to_string(&Self { url: format!("http://{address}/metrics"), mapping: Mapping::default() }).ok()
+    }
+}
+
 /// The names of three metrics. Only series that bear all of `labels` count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
