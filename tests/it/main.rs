@@ -27,6 +27,7 @@ mod house;
 mod identity;
 mod import;
 mod inventory;
+mod metrics;
 mod migrations;
 mod readiness;
 mod readiness_property;

@@ -1,0 +1,160 @@
+//! Statistics: what an endpoint counts, as it is told later.
+
+use std::sync::{Arc, Mutex};
+
+use countersign::db::Query;
+use countersign::identity::Role;
+use countersign::metrics::{Scraper, tidy};
+use serde_json::Value;
+
+use crate::both;
+use crate::builder::Person;
+use crate::harness::T;
+
+/// An endpoint whose page of metrics is what the test says.
+struct Endpoint {
+    page: Arc<Mutex<String>>,
+    address: String,
+}
+
+impl Endpoint {
+    async fn start() -> Self {
+        let page = Arc::new(Mutex::new(String::new()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let told = Arc::clone(&page);
+        let answer = move || std::future::ready(told.lock().unwrap().clone());
+        let routes = axum::Router::new().route("/metrics", axum::routing::get(answer));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { page, address }
+    }
+
+    /// Says how many requests there were, of which `errors` failed; the others took a millisecond.
+    fn tells(&self, synthetic: bool, requests: u64, errors: u64) {
+        let (label, good) = (format!("synthetic=\"{synthetic}\""), requests - errors);
+        *self.page.lock().unwrap() = format!(
+            "# TYPE countersign_inference_requests_total counter
+             countersign_inference_requests_total{{{label}}} {requests}
+             # TYPE countersign_inference_errors_total counter
+             countersign_inference_errors_total{{{label},kind=\"bad\"}} {errors}
+             # TYPE countersign_inference_duration_seconds histogram
+             countersign_inference_duration_seconds_bucket{{{label},le=\"0.00098\"}} 0
+             countersign_inference_duration_seconds_bucket{{{label},le=\"0.00102\"}} {good}
+             countersign_inference_duration_seconds_bucket{{{label},le=\"+Inf\"}} {good}
+             countersign_inference_duration_seconds_sum{{{label}}} 1
+             countersign_inference_duration_seconds_count{{{label}}} {good}
+"
+        );
+    }
+}
+
+/// A deployment of Anna's model whose endpoint went live a moment after now.
+async fn scene(t: &T) -> (Person, Endpoint, Scraper, i64) {
+    let anna = t.person("Anna").await;
+    let uk = t.region("UK").await;
+    let version = t.model("PD Mortgage").owned_by(&anna).in_regions([&uk]).await.version("1.0").approved().await;
+    let endpoint = Endpoint::start().await;
+    let scraper = Scraper::new(t.app()).unwrap();
+    let mut act = t.act().await;
+    let environment: (i64,) = Query::new(
+        "INSERT INTO environments (name, region_id, stage, runtime, state, endpoint, approval_required, preview_minutes, created_at)
+         VALUES ('uk-production', $1, 'production', 'local', 'ready', '127.0.0.1:7101', FALSE, 30, $2) RETURNING environment_id",
+    )
+    .bind(uk.id)
+    .bind(t.now())
+    .one(&mut act.tx)
+    .await
+    .unwrap();
+    let deployment: (i64,) = Query::new(
+        "INSERT INTO deployments (environment_id, model_id, version_id, runtime_key, state, endpoint, digest, metrics_source,
+             created_at, active_at)
+         SELECT $1, v.model_id, v.version_id, 'k', 'active', '127.0.0.1:7101', 'd', $2, $3, $3 FROM versions v
+         WHERE v.version_id = $4 RETURNING deployment_id",
+    )
+    .bind(environment.0)
+    .bind(format!("{{\"url\":\"http://{}/metrics\"}}", endpoint.address))
+    .bind(t.now())
+    .bind(version.id)
+    .one(&mut act.tx)
+    .await
+    .unwrap();
+    act.commit().await.unwrap();
+    (anna, endpoint, scraper, deployment.0)
+}
+
+async fn told(person: &Person, deployment: i64, query: &str) -> Value {
+    person.get(&format!("/api/v1/deployments/{deployment}/metrics{query}")).await.ok().json()
+}
+
+both! {
+    async fn what_an_endpoint_counts_is_told_and_only_its_growth(t: T) {
+        let (anna, endpoint, mut scraper, deployment) = scene(&t).await;
+        let before = told(&anna, deployment, "").await;
+        assert_eq!(before["availability"], "unavailable");
+        endpoint.tells(false, 100, 10);
+        scraper.scrape(t.app()).await.unwrap();
+        endpoint.tells(false, 140, 10);
+        scraper.scrape(t.app()).await.unwrap();
+        let now = told(&anna, deployment, "").await;
+        assert_eq!(now["availability"], "available");
+        let figures = &now["figures"];
+        assert_eq!((figures["requests"].as_i64(), figures["errors"].as_i64(), figures["samples"].as_i64()), (Some(140), Some(10), Some(130)));
+        let p95 = figures["p95_ms"].as_f64().unwrap();
+        assert!((0.98..1.02).contains(&p95), "{p95}");
+        assert_eq!(now["points"].as_array().unwrap().len(), 1);
+    }
+
+    async fn no_traffic_is_said_and_old_figures_are_called_stale(t: T) {
+        let (anna, endpoint, mut scraper, deployment) = scene(&t).await;
+        endpoint.tells(false, 0, 0);
+        scraper.scrape(t.app()).await.unwrap();
+        let idle = told(&anna, deployment, "").await;
+        assert_eq!((idle["availability"].as_str(), &idle["figures"]["p95_ms"]), (Some("no_traffic"), &Value::Null));
+        let page = anna.page(&format!("/deployments/{deployment}")).await.ok();
+        assert!(page.text("#statistics .notice").contains("No traffic"));
+        t.advance(1);
+        assert_eq!(told(&anna, deployment, "").await["availability"], "stale");
+    }
+
+    async fn synthetic_requests_stay_out_of_the_real_counts(t: T) {
+        let (anna, endpoint, mut scraper, deployment) = scene(&t).await;
+        endpoint.tells(true, 1000, 0);
+        scraper.scrape(t.app()).await.unwrap();
+        assert_eq!(told(&anna, deployment, "").await["figures"]["requests"], 0);
+        assert_eq!(told(&anna, deployment, "?synthetic=true").await["figures"]["requests"], 1000);
+        assert_eq!(t.number("SELECT COUNT(*) FROM deployments WHERE requests_per_s IS NOT NULL").await, 0);
+    }
+
+    async fn hours_hold_what_their_minutes_held(t: T) {
+        let (anna, endpoint, mut scraper, deployment) = scene(&t).await;
+        endpoint.tells(false, 50, 5);
+        scraper.scrape(t.app()).await.unwrap();
+        t.advance(3);
+        for _ in 0..2 {
+            tidy(t.app()).await.unwrap();
+        }
+        assert_eq!(t.number("SELECT COUNT(*) FROM deployment_statistics WHERE span = 60").await, 0);
+        let week = told(&anna, deployment, "?window=7d").await;
+        assert_eq!((week["figures"]["requests"].as_i64(), week["figures"]["errors"].as_i64()), (Some(50), Some(5)));
+    }
+
+    async fn statistics_of_a_model_one_may_not_see_are_not_there(t: T) {
+        let (_, _, _, deployment) = scene(&t).await;
+        let ben = t.person("Ben").await;
+        let address = format!("/api/v1/deployments/{deployment}/metrics");
+        ben.get(&address).await.refused(404, "not_found");
+        let ada = t.person("Ada").role(Role::Admin).await;
+        ada.get(&format!("{address}?window=2h")).await.refused(422, "invalid");
+        ada.get("/api/v1/deployments/999/metrics").await.refused(404, "not_found");
+    }
+
+    async fn the_page_draws_charts_with_their_numbers(t: T) {
+        let (anna, endpoint, mut scraper, deployment) = scene(&t).await;
+        endpoint.tells(false, 200, 100);
+        scraper.scrape(t.app()).await.unwrap();
+        let page = anna.page(&format!("/deployments/{deployment}")).await.ok();
+        assert_eq!(page.count("#statistics .chart svg"), 3);
+        assert!(page.text("#statistics .card.is-bad").contains("50.00 %"), "half of them failed");
+        assert_eq!(page.count("#statistics tbody tr"), 1);
+    }
+}
