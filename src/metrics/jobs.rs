@@ -150,7 +150,7 @@ async fn keep(app: &App, now: DateTime<Utc>, new: Vec<Slice>, measured: &[Deploy
     let minute = floor(now, 60);
     let since = minute - TimeDelta::minutes(LATELY - 1);
     let mut act = Act::begin(app, &Who::system("statistics")).await?;
-    let recent = store::between(&mut act.tx, measured, 60, since, now).await?;
+    let recent = store::between(&mut act.tx, measured, 60, since, now + TimeDelta::seconds(1)).await?;
     let (stored, mut recent): (Vec<_>, Vec<_>) = recent.into_iter().partition(|one| one.starts_at == minute);
     let mut current: HashMap<_, _> = stored.into_iter().map(|one| ((one.deployment_id, one.synthetic), one)).collect();
     for one in new {
