@@ -33,6 +33,7 @@ mod readiness;
 mod readiness_property;
 mod releases;
 mod reports;
+mod serve_model;
 mod statements;
 mod tasks;
 mod uploads;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use countersign_serving::{Model, State};
 use tract_onnx::prelude::{IntoTValue as _, Tensor, tvec};
 
+use crate::client::{DIFFERENT, features};
+
 /// What the runtime does without a server.
 #[derive(Debug, Clone)]
 pub struct Limit {
@@ -18,23 +20,27 @@ pub struct Limit {
 
 pub fn measure(artifact: &Path, rows: usize, seconds: Duration) -> Limit {
     let model = Model::load(artifact, "credit", "1", None).unwrap();
-    let input = Tensor::from_shape(&[rows, 20], &crate::client::features(rows)).unwrap();
-    let mut latencies = run(&model, &input, seconds);
+    let inputs: Vec<_> =
+        (0..DIFFERENT).map(|seed| Tensor::from_shape(&[rows, 20], &features(rows, seed)).unwrap()).collect();
+    let mut latencies = run(&model, &inputs, seconds);
     latencies.sort_by(f64::total_cmp);
     let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
     let cores = std::thread::available_parallelism().unwrap().get();
     let began = Instant::now();
     let count: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(|| run(&model, &input, seconds).len())).collect();
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(|| run(&model, &inputs, seconds).len())).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     Limit { p50: at(50), p99: at(99), per_second: count as f64 / began.elapsed().as_secs_f64() }
 }
 
-fn run(model: &Model, input: &Tensor, seconds: Duration) -> Vec<f64> {
+fn run(model: &Model, inputs: &[Tensor], seconds: Duration) -> Vec<f64> {
     let mut state: State = model.state().unwrap();
     let (began, mut latencies) = (Instant::now(), Vec::new());
-    while began.elapsed() < seconds {
+    for input in inputs.iter().cycle() {
+        if began.elapsed() > seconds {
+            break;
+        }
         let one = Instant::now();
         let outputs = state.run(tvec!(input.clone().into_tvalue())).unwrap();
         std::hint::black_box(outputs);
