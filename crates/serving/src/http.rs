@@ -107,8 +107,11 @@ async fn infer(
     let mut response = match outcome {
         Ok(answer) => answer.into_response(),
         Err(refusal) => {
-            if matches!(refusal.kind, Kind::InferenceFailed | Kind::Timeout) {
-                tracing::warn!(kind = refusal.kind.as_str(), cause = %refusal, "a request failed");
+            let kind = refusal.kind.as_str();
+            if refusal.kind.reached_the_model() {
+                tracing::warn!(kind, cause = %refusal, "a request failed");
+            } else {
+                tracing::debug!(kind, cause = %refusal, "a request was refused");
             }
             refusal.into_response()
         }

@@ -96,7 +96,8 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
-        let mut state = None;
+        // Made before the first request, which should not wait for it; if it cannot be, that request is told.
+        let mut state = self.model.state().ok();
         while let Ok(job) = self.jobs.recv() {
             self.metrics.dequeued(job.queued.elapsed());
             if job.reply.is_closed() {
