@@ -1,7 +1,8 @@
 //! `make bench`: what serving a model costs over running it.
 //!
 //! The server runs in a process of its own, as in production. The limit is the plain loop of the same inference runtime
-//! in one process, on one thread for the latency and on every core for the throughput. The clients share the machine's
+//! in one process, on one thread for the latency and on every core for the throughput; each is a fresh one, so that no
+//! measurement inherits the memory of another. The clients share the machine's
 //! cores with the server, so what is shown is what is left after them. Ratios within one run are what is compared.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a bench")]
@@ -25,18 +26,21 @@ const ROWS: [usize; 3] = [1, 64, 1024];
 const MODELS: [&str; 2] = ["credit-logistic", "credit-boosted"];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let [_, command, model, ..] = arguments.as_slice()
-        && command == "serve"
-    {
-        return be_the_server(model);
-    }
     let seconds = Duration::from_secs_f64(std::env::var("SECONDS").map_or(2.0, |text| text.parse().unwrap()));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["serve", model] => be_the_server(model),
+        ["limit", model, rows] => limit::print(&artifact(model), rows.parse().unwrap(), seconds),
+        _ => compare(seconds),
+    }
+}
+
+fn compare(seconds: Duration) {
     let mut report = Report::default();
     for model in MODELS {
         let server = Server::start(model);
         for rows in ROWS {
-            let limit = limit::measure(&artifact(model), rows, seconds);
+            let limit = limit::measure(model, rows);
             for encoding in [Encoding::Json, Encoding::Binary] {
                 eprintln!("{model}, {rows} rows, {encoding:?}");
                 let alone = client::measure(&server.address, encoding, rows, 1, seconds);
