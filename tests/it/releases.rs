@@ -118,7 +118,7 @@ both! {
         assert_eq!((release["lifecycle_state"].as_str(), release["approval_required"].as_bool()), (Some("pending_approval"), Some(true)));
         assert_eq!(release["approval_ticket"], "CS-1001");
         let ticket = scene.greta.page("/inbox/1").await.ok();
-        assert!(ticket.html.contains("+  version: 2.0"), "the approver sees the stored diff");
+        assert!(ticket.html.contains("<ins>  version: 2.0</ins>"), "the approver sees the stored diff");
         scene.olga.post("/api/v1/approvals/inbox/1/approve", json!({})).if_match(1).await.refused(403, "not_eligible");
         approved(&scene).await;
         assert_eq!(state(&scene, &release).await, "applying");
