@@ -169,6 +169,23 @@ CREATE TABLE deployment_statistics (
 );
 CREATE INDEX deployment_statistics_by_age ON deployment_statistics (span, starts_at);
 
+-- What an endpoint had counted when it was last read: statistics are of the growth since.
+CREATE TABLE endpoint_readings (
+    deployment_id BIGINT PRIMARY KEY REFERENCES deployments,
+    -- Where it was read, as the deployment has it.
+    source        TEXT NOT NULL,
+    reading       TEXT NOT NULL
+);
+
+-- One server of several reads the endpoints. The fence rises with every change of hands, and what was
+-- read is written only under the fence it was read with.
+CREATE TABLE endpoint_reader (
+    only_row     BIGINT PRIMARY KEY CHECK (only_row = 1),
+    fence        BIGINT NOT NULL,
+    leased_until DATETIME NOT NULL
+);
+INSERT INTO endpoint_reader (only_row, fence, leased_until) VALUES (1, 0, '1970-01-01T00:00:00+00:00');
+
 -- Where what runs differs from what was approved or ratified, as last observed.
 CREATE TABLE drift_findings (
     drift_id       INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -12,16 +12,21 @@ use tokio::task::JoinSet;
 
 use super::rules::{HOURS_KEPT, MINUTES_KEPT, SCRAPE_EVERY, Tally, floor};
 use super::source::{MetricsSource, Reading};
-use super::store::{self, Latest, Slice, Target};
+use super::store::{self, LastReading, Latest, Slice, Target};
 use crate::app::App;
 use crate::audit::{Act, Who};
+use crate::db::Engine;
 use crate::error::{Error, Result};
 use crate::ids::DeploymentId;
 
 /// How many endpoints are read at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 /// For how long an endpoint may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
+/// For how long all of them may take; those not read by then are left out.
+const ROUND: Duration = Duration::from_secs(30);
+/// For how long a server that has fallen silent keeps the others from reading: longer than a round.
+const LEASE: TimeDelta = TimeDelta::seconds(45);
 /// The largest page of metrics that is read.
 const LARGEST: usize = 8 << 20;
 /// The time that the table's figures cover, in minutes.
@@ -29,34 +34,46 @@ const LATELY: i64 = 5;
 /// How many deployments are rolled up in one transaction.
 const TOGETHER: usize = 50;
 
-/// Reads endpoints, and remembers what each said last: counters only mean something by their growth.
+/// Reads endpoints. Counters only mean something by their growth, so what each said last is kept in the
+/// database: another server that takes over, or this one after a restart, counts on from there.
 #[derive(Debug)]
 pub struct Scraper {
     client: reqwest::Client,
-    last: HashMap<DeploymentId, [Reading; 2]>,
-    started: DateTime<Utc>,
+    /// The fence of the lease that this server holds, or held last.
+    fence: Option<i64>,
+    /// The last readings, as the database has them for as long as the lease is held.
+    last: HashMap<DeploymentId, LastReading>,
 }
 
-/// Reads every endpoint for as long as the server runs.
+/// Reads every endpoint for as long as the server runs, while no other server does.
 pub async fn keep_measuring(app: App) {
-    let mut scraper = match Scraper::new(&app) {
-        Ok(scraper) => scraper,
-        Err(error) => return error.log(),
-    };
-    let every = SCRAPE_EVERY.to_std().unwrap_or(PATIENCE);
-    let mut beat = tokio::time::interval(every);
+    if let Err(error) = measure(&app).await {
+        error.log();
+    }
+}
+
+async fn measure(app: &App) -> Result<()> {
+    let mut scraper = Scraper::new()?;
+    if app.db.engine() == Engine::Sqlite {
+        let mut tx = app.db.begin().await?;
+        store::release(&mut tx, app.now()).await?;
+        tx.commit().await?;
+    }
+    let mut beat = tokio::time::interval(SCRAPE_EVERY);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for round in 0_u64.. {
         beat.tick().await;
-        if let Err(error) = scraper.scrape(&app).await {
-            tracing::warn!(%error, "cannot keep statistics; trying again");
-        }
-        if round % 60 == 0
-            && let Err(error) = tidy(&app).await
-        {
-            tracing::warn!(%error, "cannot roll statistics up; trying again");
+        match scraper.scrape(app).await {
+            Ok(true) if round % 60 == 0 => {
+                if let Err(error) = tidy(app).await {
+                    tracing::warn!(%error, "cannot roll statistics up; trying again");
+                }
+            }
+            Ok(_) => (),
+            Err(error) => tracing::warn!(%error, "cannot keep statistics; trying again"),
         }
     }
+    Ok(())
 }
 
 impl Scraper {
@@ -64,41 +81,54 @@ impl Scraper {
     ///
     /// # Errors
     /// The HTTP client cannot be made.
-    pub fn new(app: &App) -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let client = reqwest::Client::builder()
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(Error::internal)?;
-        Ok(Self { client, last: HashMap::new(), started: app.now() })
+        Ok(Self { client, fence: None, last: HashMap::new() })
     }
 
-    /// Reads every endpoint once and keeps what came since the last time. What cannot be read is left
-    /// out: its figures grow stale, and the pages say so.
+    /// Reads every endpoint once and keeps what came since the last time; false if that is another server's part.
+    /// What cannot be read is left out: its figures grow stale, and the pages say so.
     ///
     /// # Errors
     /// Only failures of the database.
-    pub async fn scrape(&mut self, app: &App) -> Result<()> {
+    pub async fn scrape(&mut self, app: &App) -> Result<bool> {
+        let Some(fence) = self.hold(app).await? else { return Ok(false) };
         let targets = store::targets(&app.db).await?;
         let read = self.read_all(&targets).await;
-        self.last.retain(|deployment, _| targets.iter().any(|target| target.deployment_id == *deployment));
         let now = app.now();
-        let minute = floor(now, 60);
-        let mut new = Vec::new();
-        let mut measured = Vec::new();
+        let mut round = Round::default();
         for target in &targets {
-            let Some(now) = read.get(&target.deployment_id) else { continue };
-            measured.push(target.deployment_id);
-            for (synthetic, tally) in self.growth(target, now.clone()) {
-                if tally.requests > 0 || tally.sketch.count() > 0 {
-                    new.push(Slice { deployment_id: target.deployment_id, starts_at: minute, synthetic, tally });
-                }
-            }
+            let Some(reading) = read.get(&target.deployment_id) else { continue };
+            round.measured.push(target.deployment_id);
+            self.compare(target, reading, floor(now, 60), &mut round);
         }
-        if measured.is_empty() { Ok(()) } else { keep(app, now, new, &measured).await }
+        if !round.measured.is_empty() && !keep(app, fence, now, &round).await? {
+            tracing::info!("another server reads the endpoints now");
+            return Ok(false);
+        }
+        self.last.extend(round.readings.into_iter().map(|one| (one.deployment_id, one)));
+        Ok(true)
     }
 
-    async fn read_all(&self, targets: &[Target]) -> HashMap<DeploymentId, [Reading; 2]> {
+    /// Takes or keeps the right to read. Whoever takes it begins with what the database says was read last.
+    async fn hold(&mut self, app: &App) -> Result<Option<i64>> {
+        let now = app.now();
+        let mut tx = app.db.begin().await?;
+        let fence = store::hold(&mut tx, self.fence, now, now + LEASE).await?;
+        tx.commit().await?;
+        if fence.is_some() && fence != self.fence {
+            let readings = store::last_readings(&app.db).await?;
+            self.last = readings.into_iter().map(|one| (one.deployment_id, one)).collect();
+            self.fence = fence;
+        }
+        Ok(fence)
+    }
+
+    async fn read_all(&self, targets: &[Target]) -> HashMap<DeploymentId, Reading> {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut under_way = JoinSet::new();
         for target in targets {
@@ -106,7 +136,7 @@ impl Scraper {
             under_way.spawn(async move {
                 let _place = places.acquire_owned().await.ok()?;
                 match read(&client, &target.metrics_source).await {
-                    Ok(readings) => Some((target.deployment_id, readings)),
+                    Ok(reading) => Some((target.deployment_id, reading)),
                     Err(error) => {
                         tracing::debug!(%error, deployment = %target.deployment_id, "cannot read metrics");
                         None
@@ -115,24 +145,53 @@ impl Scraper {
             });
         }
         let mut read = HashMap::new();
-        while let Some(done) = under_way.join_next().await {
-            read.extend(done.ok().flatten());
+        let all = async {
+            while let Some(done) = under_way.join_next().await {
+                read.extend(done.ok().flatten());
+            }
+        };
+        if tokio::time::timeout(ROUND, all).await.is_err() {
+            tracing::warn!(read = read.len(), of = targets.len(), "not all endpoints could be read in time");
         }
         read
     }
 
-    /// What came since the last reading. Of an endpoint seen for the first time, only one that went live
-    /// since this server started is new as a whole; what another counted before was counted then.
-    fn growth(&mut self, target: &Target, now: [Reading; 2]) -> [(bool, Tally); 2] {
-        let fresh = target.active_at.is_none_or(|at| at >= self.started);
-        let before = self.last.insert(target.deployment_id, now.clone());
-        let before = before.unwrap_or_else(|| if fresh { Default::default() } else { now.clone() });
-        [(false, now[0].since(&before[0])), (true, now[1].since(&before[1]))]
+    /// Works out what came since the last reading. An endpoint that was never read, or is now read elsewhere, is
+    /// another process than before: all that it counted is new.
+    fn compare(&self, target: &Target, reading: &Reading, minute: DateTime<Utc>, round: &mut Round) {
+        let before = self.last.get(&target.deployment_id).filter(|last| last.source == target.metrics_source);
+        if before.is_some_and(|before| before.reading == *reading) {
+            return;
+        }
+        let nothing = Reading::default();
+        let then = before.map_or(&nothing, |before| &before.reading);
+        let (real, synthetic) = (reading.real.since(&then.real), reading.synthetic.since(&then.synthetic));
+        for (synthetic, tally) in [(false, real), (true, synthetic)] {
+            if tally.requests > 0 || tally.sketch.count() > 0 {
+                round.new.push(Slice { deployment_id: target.deployment_id, starts_at: minute, synthetic, tally });
+            }
+        }
+        round.readings.push(LastReading {
+            deployment_id: target.deployment_id,
+            source: target.metrics_source.clone(),
+            reading: reading.clone(),
+        });
     }
 }
 
-/// Reads one endpoint: real requests, then synthetic ones.
-async fn read(client: &reqwest::Client, source: &str) -> anyhow::Result<[Reading; 2]> {
+/// What one round brought.
+#[derive(Debug, Default)]
+struct Round {
+    /// The endpoints that could be read.
+    measured: Vec<DeploymentId>,
+    /// What came since the last time.
+    new: Vec<Slice>,
+    /// The readings that differ from the last.
+    readings: Vec<LastReading>,
+}
+
+/// Reads one endpoint.
+async fn read(client: &reqwest::Client, source: &str) -> anyhow::Result<Reading> {
     let source: MetricsSource = serde_json::from_str(source)?;
     let mut answer = client.get(&source.url).send().await?.error_for_status()?;
     let mut page = Vec::new();
@@ -141,31 +200,36 @@ async fn read(client: &reqwest::Client, source: &str) -> anyhow::Result<[Reading
         page.extend_from_slice(&part);
     }
     let page = exposition::parse(std::str::from_utf8(&page)?)?;
-    Ok([source.mapping.read(&page, false), source.mapping.read(&page, true)])
+    Ok(source.mapping.read(&page))
 }
 
-/// Adds to the current minute, and works out the figures of the table: four statements, however many
-/// deployments there are.
-async fn keep(app: &App, now: DateTime<Utc>, new: Vec<Slice>, measured: &[DeploymentId]) -> Result<()> {
+/// Adds to the current minute, and works out the figures of the table: five statements, however many
+/// deployments there are. Nothing is written, and false told, if another server reads by now.
+async fn keep(app: &App, fence: i64, now: DateTime<Utc>, round: &Round) -> Result<bool> {
     let minute = floor(now, 60);
     let since = minute - TimeDelta::minutes(LATELY - 1);
     let mut act = Act::begin(app, &Who::system("statistics")).await?;
-    let recent = store::between(&mut act.tx, measured, 60, since, now + TimeDelta::seconds(1)).await?;
+    if !store::holds(&mut act.tx, fence).await? {
+        return Ok(false);
+    }
+    let recent = store::between(&mut act.tx, &round.measured, 60, since, now + TimeDelta::seconds(1)).await?;
     let (stored, mut recent): (Vec<_>, Vec<_>) = recent.into_iter().partition(|one| one.starts_at == minute);
     let mut current: HashMap<_, _> = stored.into_iter().map(|one| ((one.deployment_id, one.synthetic), one)).collect();
-    for one in new {
+    for one in &round.new {
         match current.entry((one.deployment_id, one.synthetic)) {
             Entry::Occupied(mut stored) => stored.get_mut().tally.add(&one.tally)?,
-            Entry::Vacant(place) => drop(place.insert(one)),
+            Entry::Vacant(place) => drop(place.insert(one.clone())),
         }
     }
     recent.extend(current.values().cloned());
     let current: Vec<_> = current.into_values().collect();
     store::put(&mut act.tx, 60, minute, &current).await?;
     let seconds = (now - since).num_seconds().max(1) as f64;
-    store::put_latest(&mut act.tx, &latest(measured, &recent, seconds)?, now).await?;
+    store::put_latest(&mut act.tx, &latest(&round.measured, &recent, seconds)?, now).await?;
+    store::put_readings(&mut act.tx, &round.readings).await?;
     act.tell("statistics");
-    act.commit().await
+    act.commit().await?;
+    Ok(true)
 }
 
 /// The table's figures: of real requests only.
@@ -193,7 +257,9 @@ fn latest(measured: &[DeploymentId], recent: &[Slice], seconds: f64) -> Result<V
 pub async fn tidy(app: &App) -> Result<()> {
     let now = app.now();
     let this_hour = floor(now, 3600);
-    if let Some(first) = store::first_to_roll_up(&app.db, this_hour).await? {
+    // Nothing is ever added to a minute that is over, so an hour that was rolled up is done.
+    let rolled = store::last_hour(&app.db).await?.map_or(now - MINUTES_KEPT, |last| last + TimeDelta::hours(1));
+    if let Some(first) = store::first_minute(&app.db, rolled, this_hour).await? {
         let mut hour = floor(first, 3600);
         while hour < this_hour {
             roll_up(app, hour).await?;
@@ -203,6 +269,7 @@ pub async fn tidy(app: &App) -> Result<()> {
     let mut act = Act::begin(app, &Who::system("statistics")).await?;
     store::forget(&mut act.tx, 60, now - MINUTES_KEPT).await?;
     store::forget(&mut act.tx, 3600, now - HOURS_KEPT).await?;
+    store::forget_readings(&mut act.tx).await?;
     act.commit().await
 }
 

@@ -1,5 +1,7 @@
 //! What statistics mean: windows, levels, and when there are none. Pure.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
@@ -7,7 +9,7 @@ use super::sketch::Sketch;
 use crate::db::text_enum;
 
 /// How often endpoints are read.
-pub const SCRAPE_EVERY: TimeDelta = TimeDelta::seconds(10);
+pub const SCRAPE_EVERY: Duration = Duration::from_secs(10);
 /// Statistics older than this are stale.
 const STALE_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// How long minutes are kept: a day's chart is made of them.

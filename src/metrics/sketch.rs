@@ -4,10 +4,10 @@
 //! the same bounds (its unit is 50 µs), so that nothing is lost on the way: a percentile is read at the
 //! middle of the bucket it was counted in, within 2 % of the true one.
 
-use countersign_runtimes::exposition::Histogram;
+use serde::{Deserialize, Serialize};
 use sketches_ddsketch::{Config, DDSketch};
 
-use crate::error::{Error, Result};
+use crate::error;
 
 /// The unit of the sketch in seconds: the model server's lowest bound.
 const UNIT: f64 = 50e-6;
@@ -15,6 +15,34 @@ const UNIT: f64 = 50e-6;
 const GROWTH: f64 = 1.04;
 /// From 50 µs to over a day.
 const BINS: u32 = 1024;
+
+/// Some requests that took between two durations, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "(String, String, f64)", into = "(String, String, f64)")]
+pub struct Bucket {
+    /// They took longer than this.
+    pub lower: f64,
+    /// They took at most this.
+    pub upper: f64,
+    /// How many there are.
+    pub count: f64,
+}
+
+// A bucket is known by its bounds, so they must be read as they were written; not every reader of JSON's
+// numbers keeps the last digit.
+impl From<Bucket> for (String, String, f64) {
+    fn from(bucket: Bucket) -> Self {
+        (bucket.lower.to_string(), bucket.upper.to_string(), bucket.count)
+    }
+}
+
+impl TryFrom<(String, String, f64)> for Bucket {
+    type Error = std::num::ParseFloatError;
+
+    fn try_from((lower, upper, count): (String, String, f64)) -> Result<Self, Self::Error> {
+        Ok(Self { lower: lower.parse()?, upper: upper.parse()?, count })
+    }
+}
 
 /// How long requests took.
 #[derive(Clone)]
@@ -33,29 +61,23 @@ impl Sketch {
         Self(DDSketch::new(Config::new((GROWTH - 1.0) / (GROWTH + 1.0), BINS, 1e-3)))
     }
 
-    /// The requests of a histogram, in seconds.
+    /// The requests of some buckets.
     #[must_use]
-    pub fn of(histogram: &Histogram) -> Self {
+    pub fn of(buckets: &[Bucket]) -> Self {
         let mut sketch = Self::new();
-        let (mut lower, mut below) = (0.0, 0.0);
-        for (upper, count) in &histogram.buckets {
-            sketch.spread(lower, *upper, count - below);
-            (lower, below) = (*upper, *count);
+        for bucket in buckets.iter().filter(|bucket| bucket.count >= 1.0) {
+            sketch.spread(bucket);
         }
         sketch
     }
 
-    /// Adds requests that took between `lower` and `upper` seconds. A bucket wider than a bin, as other
-    /// servers have them, is spread over the bins it covers; one without an upper bound counts as its lower.
-    fn spread(&mut self, lower: f64, upper: f64, count: f64) {
-        if count < 1.0 {
-            return;
-        }
-        let upper = if upper.is_finite() { upper } else { lower.max(UNIT) * GROWTH };
-        let lower = if lower > 0.0 { lower } else { upper / GROWTH };
+    /// Adds a bucket. One wider than a bin, as other servers have them, is spread over the bins it covers.
+    fn spread(&mut self, bucket: &Bucket) {
+        let upper = if bucket.upper > bucket.lower { bucket.upper } else { bucket.lower.max(UNIT) * GROWTH };
+        let lower = if bucket.lower > 0.0 { bucket.lower } else { upper / GROWTH };
         let width = (upper / lower).ln() / GROWTH.ln();
         let bins = (width.round() as u64).clamp(1, u64::from(BINS));
-        let total = count.round() as u64;
+        let total = bucket.count.round() as u64;
         let mut given = 0;
         for bin in 1..=bins {
             let upto = total * bin / bins;
@@ -69,8 +91,8 @@ impl Sketch {
     ///
     /// # Errors
     /// The other is of another make, which nothing here produces.
-    pub fn merge(&mut self, other: &Self) -> Result<()> {
-        self.0.merge(&other.0).map_err(|cause| Error::internal(anyhow::anyhow!("sketches do not fit: {cause}")))
+    pub fn merge(&mut self, other: &Self) -> error::Result<()> {
+        self.0.merge(&other.0).map_err(|cause| error::Error::internal(anyhow::anyhow!("sketches do not fit: {cause}")))
     }
 
     /// How many requests it holds.
@@ -89,23 +111,23 @@ impl Sketch {
     ///
     /// # Errors
     /// Never, but for a bug of the library.
-    pub fn to_text(&self) -> Result<String> {
+    pub fn to_text(&self) -> error::Result<String> {
         // The smallest of no values is infinite, which JSON has no word for.
         if self.count() == 0 {
             return Ok(String::new());
         }
-        serde_json::to_string(&self.0).map_err(Error::internal)
+        serde_json::to_string(&self.0).map_err(error::Error::internal)
     }
 
     /// As it was stored.
     ///
     /// # Errors
     /// The text is none that was stored.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> error::Result<Self> {
         if text.is_empty() {
             return Ok(Self::new());
         }
-        serde_json::from_str(text).map(Self).map_err(Error::internal)
+        serde_json::from_str(text).map(Self).map_err(error::Error::internal)
     }
 }
 

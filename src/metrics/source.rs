@@ -1,10 +1,12 @@
 //! Where an endpoint's statistics come from, and how its metrics are named. Pure.
 
+use std::collections::{BTreeMap, HashMap};
+
 use countersign_runtimes::exposition::{Exposition, Histogram};
 use serde::{Deserialize, Serialize};
 
 use super::rules::Tally;
-use super::sketch::Sketch;
+use super::sketch::{Bucket, Sketch};
 
 /// An endpoint's page of Prometheus metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -40,7 +42,7 @@ pub struct Mapping {
     pub unit: String,
     /// Labels that a series must have.
     #[serde(default)]
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Default for Mapping {
@@ -50,52 +52,100 @@ impl Default for Mapping {
             errors: "countersign_inference_errors_total".to_owned(),
             durations: "countersign_inference_duration_seconds".to_owned(),
             unit: "1".to_owned(),
-            labels: std::collections::BTreeMap::new(),
+            labels: BTreeMap::new(),
         }
     }
 }
 
-/// What a page of metrics says of real or of synthetic requests, since the endpoint started.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// What an endpoint has counted since it started: real requests, and synthetic ones.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    requests: f64,
-    errors: f64,
-    durations: Histogram,
+    /// Real requests.
+    pub real: Counts,
+    /// Requests marked as made for a demonstration or a benchmark.
+    pub synthetic: Counts,
 }
 
-/// Whether requests are marked as made for a demonstration or a benchmark.
+/// What was counted of one kind of requests.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    requests: f64,
+    errors: f64,
+    durations: Vec<Bucket>,
+}
+
+/// The label that tells synthetic requests.
 pub const SYNTHETIC: &str = "synthetic";
 
 impl Mapping {
-    /// Reads what is said of real (or of synthetic) requests.
+    /// Reads what a page of metrics says.
     #[must_use]
-    pub fn read(&self, page: &Exposition, synthetic: bool) -> Reading {
-        let marked = |labels: &std::collections::BTreeMap<String, String>| {
-            labels.get(SYNTHETIC).is_some_and(|value| value == "true")
-        };
-        let accept = |labels: &std::collections::BTreeMap<String, String>| {
+    pub fn read(&self, page: &Exposition) -> Reading {
+        Reading { real: self.counts(page, false), synthetic: self.counts(page, true) }
+    }
+
+    fn counts(&self, page: &Exposition, synthetic: bool) -> Counts {
+        let marked = |labels: &BTreeMap<String, String>| labels.get(SYNTHETIC).is_some_and(|value| value == "true");
+        let accept = |labels: &BTreeMap<String, String>| {
             marked(labels) == synthetic && self.labels.iter().all(|(name, value)| labels.get(name) == Some(value))
         };
         let unit = self.unit.parse().unwrap_or(1.0);
-        let mut durations = page.histogram(&self.durations, accept);
-        for bucket in &mut durations.buckets {
-            bucket.0 *= unit;
-        }
-        Reading { requests: page.sum(&self.requests, accept), errors: page.sum(&self.errors, accept), durations }
+        Counts::new(
+            page.sum(&self.requests, accept),
+            page.sum(&self.errors, accept),
+            &page.histogram(&self.durations, accept),
+            unit,
+        )
     }
 }
 
-impl Reading {
+impl Counts {
+    /// Counters, and a histogram whose unit is so many seconds.
+    #[must_use]
+    pub fn new(requests: f64, errors: f64, durations: &Histogram, unit: f64) -> Self {
+        let (mut lower, mut below) = (0.0, 0.0);
+        let mut full = Vec::new();
+        for (upper, count) in &durations.buckets {
+            // The bucket of the slowest has no upper bound, and no middle: they count as what is known of them.
+            let upper = if upper.is_finite() { upper * unit } else { lower };
+            if *count > below {
+                full.push(Bucket { lower, upper, count: count - below });
+            }
+            (lower, below) = (upper, *count);
+        }
+        Self { requests, errors, durations: full }
+    }
+
     /// What came since an earlier reading; all of it if the endpoint was started again in between.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Tally {
-        let again = self.requests < earlier.requests;
-        let grown = |now: f64, then: f64| if again || now < then { now } else { now - then };
-        let durations = if again { self.durations.clone() } else { self.durations.since(&earlier.durations) };
-        Tally {
-            requests: grown(self.requests, earlier.requests).round() as i64,
-            errors: grown(self.errors, earlier.errors).round() as i64,
-            sketch: Sketch::of(&durations),
+        let key = |bucket: &Bucket| (bucket.lower.to_bits(), bucket.upper.to_bits());
+        let mut then: HashMap<_, f64> = earlier.durations.iter().map(|bucket| (key(bucket), bucket.count)).collect();
+        let grown: Vec<Bucket> = self
+            .durations
+            .iter()
+            .map(|bucket| Bucket { count: bucket.count - then.remove(&key(bucket)).unwrap_or(0.0), ..*bucket })
+            .collect();
+        let shrunk = !then.is_empty() || grown.iter().any(|bucket| bucket.count < 0.0);
+        if shrunk || self.requests < earlier.requests || self.errors < earlier.errors {
+            return self.tally(&self.durations, &Self::default());
         }
+        self.tally(&grown, earlier)
+    }
+
+    fn tally(&self, durations: &[Bucket], earlier: &Self) -> Tally {
+        Tally {
+            requests: (self.requests - earlier.requests).round() as i64,
+            errors: (self.errors - earlier.errors).round() as i64,
+            sketch: Sketch::of(durations),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Counts {
+    /// The durations by bucket.
+    pub fn durations(&self) -> &[Bucket] {
+        &self.durations
     }
 }

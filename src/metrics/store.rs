@@ -5,25 +5,109 @@ use serde_json::json;
 
 use super::rules::Tally;
 use super::sketch::Sketch;
+use super::source::Reading;
 use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{DeploymentId, ModelId};
+
+/// Takes or keeps the right to read for this server: the fence to write under, or nothing while another server has it.
+pub async fn hold(
+    tx: &mut Tx,
+    mine: Option<i64>,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Option<i64>, DbError> {
+    Query::new(
+        "UPDATE endpoint_reader SET fence = CASE WHEN fence = $1 THEN fence ELSE fence + 1 END, leased_until = $3
+         WHERE only_row = 1 AND (fence = $1 OR leased_until <= $2) RETURNING fence",
+    )
+    .bind(mine)
+    .bind(now)
+    .bind(until)
+    .optional::<(i64,)>(tx)
+    .await
+    .map(|row| row.map(|row| row.0))
+}
+
+/// Whether the right to read is still held, and stays so until the transaction ends.
+pub async fn holds(tx: &mut Tx, fence: i64) -> Result<bool, DbError> {
+    Query::new("SELECT fence FROM endpoint_reader WHERE only_row = 1 AND fence = $1")
+        .bind(fence)
+        .for_update()
+        .optional::<(i64,)>(tx)
+        .await
+        .map(|row| row.is_some())
+}
+
+/// Lets the next who asks read: for a server that knows itself to be the only one.
+pub async fn release(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64, DbError> {
+    Query::new("UPDATE endpoint_reader SET leased_until = $1 WHERE only_row = 1").bind(now).run(tx).await
+}
 
 /// An endpoint to read.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Target {
     pub deployment_id: DeploymentId,
     pub metrics_source: String,
-    pub active_at: Option<DateTime<Utc>>,
 }
 
 pub async fn targets(db: &Db) -> Result<Vec<Target>, DbError> {
     Query::new(
-        "SELECT deployment_id, metrics_source, active_at FROM deployments
+        "SELECT deployment_id, metrics_source FROM deployments
          WHERE state IN ('deploying', 'active', 'paused') AND ended_at IS NULL AND metrics_source IS NOT NULL
          ORDER BY deployment_id",
     )
     .all(db)
+    .await
+}
+
+/// What an endpoint had counted, and where it was read.
+#[derive(Debug, Clone)]
+pub struct LastReading {
+    pub deployment_id: DeploymentId,
+    pub source: String,
+    pub reading: Reading,
+}
+
+pub async fn last_readings(db: &Db) -> Result<Vec<LastReading>> {
+    let rows: Vec<(DeploymentId, String, String)> = Query::new(
+        "SELECT r.deployment_id, r.source, r.reading FROM endpoint_readings r
+         JOIN deployments d ON d.deployment_id = r.deployment_id WHERE d.ended_at IS NULL",
+    )
+    .all(db)
+    .await?;
+    rows.into_iter()
+        .map(|(deployment_id, source, reading)| {
+            let reading = serde_json::from_str(&reading).map_err(Error::internal)?;
+            Ok(LastReading { deployment_id, source, reading })
+        })
+        .collect()
+}
+
+pub async fn put_readings(tx: &mut Tx, readings: &[LastReading]) -> Result<()> {
+    let mut rows = Vec::with_capacity(readings.len());
+    for one in readings {
+        let reading = serde_json::to_string(&one.reading).map_err(Error::internal)?;
+        rows.push(json!({ "id": one.deployment_id, "source": one.source, "reading": reading }));
+    }
+    Query::new(
+        "INSERT INTO endpoint_readings (deployment_id, source, reading)
+         SELECT CAST(value ->> 'id' AS BIGINT), value ->> 'source', value ->> 'reading' FROM json_each($1) WHERE TRUE
+         ON CONFLICT (deployment_id) DO UPDATE SET source = excluded.source, reading = excluded.reading",
+    )
+    .bind(json_list(rows))
+    .run(tx)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the readings of deployments that have ended.
+pub async fn forget_readings(tx: &mut Tx) -> Result<u64, DbError> {
+    Query::new(
+        "DELETE FROM endpoint_readings
+         WHERE deployment_id IN (SELECT deployment_id FROM deployments WHERE ended_at IS NOT NULL)",
+    )
+    .run(tx)
     .await
 }
 
@@ -149,16 +233,24 @@ pub async fn with_minutes(db: &Db, from: DateTime<Utc>, to: DateTime<Utc>) -> Re
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
-/// The start of the first minute that no hour holds yet, if there is one before `end`.
-pub async fn first_to_roll_up(db: &Db, end: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError> {
-    let row = Query::new(
-        "SELECT MIN(s.starts_at) FROM deployment_statistics s WHERE s.span = 60 AND s.starts_at < $1
-           AND s.starts_at >= COALESCE((SELECT MAX(h.starts_at) FROM deployment_statistics h WHERE h.span = 3600), s.starts_at)",
+/// The start of the last hour that was rolled up.
+pub async fn last_hour(db: &Db) -> Result<Option<DateTime<Utc>>, DbError> {
+    Query::new("SELECT MAX(starts_at) FROM deployment_statistics WHERE span = 3600")
+        .one::<(Option<DateTime<Utc>>,)>(db)
+        .await
+        .map(|row| row.0)
+}
+
+/// The start of the first minute within a time.
+pub async fn first_minute(db: &Db, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, DbError> {
+    Query::new(
+        "SELECT MIN(starts_at) FROM deployment_statistics WHERE span = 60 AND starts_at >= $1 AND starts_at < $2",
     )
-    .bind(end)
+    .bind(from)
+    .bind(to)
     .one::<(Option<DateTime<Utc>>,)>(db)
-    .await?;
-    Ok(row.0)
+    .await
+    .map(|row| row.0)
 }
 
 /// Forgets the slices of a span that are older than `before`.

@@ -4,7 +4,7 @@ use countersign_runtimes::exposition::{Histogram, parse};
 use super::chart::{Series, chart};
 use super::rules::{Availability, Window, availability, floor};
 use super::sketch::Sketch;
-use super::source::Mapping;
+use super::source::{Counts, Mapping, Reading};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -21,6 +21,10 @@ fn histogram(seconds: &[f64]) -> Histogram {
     }
 }
 
+fn sketch(histogram: &Histogram) -> Sketch {
+    Sketch::of(Counts::new(0.0, 0.0, histogram, 1.0).durations())
+}
+
 fn exact(seconds: &[f64], q: f64) -> f64 {
     let mut sorted = seconds.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -33,13 +37,13 @@ proptest::proptest! {
         left in proptest::collection::vec(1e-4_f64..20.0, 1..200),
         right in proptest::collection::vec(1e-3_f64..0.5, 0..200),
     ) {
-        let mut sketch = Sketch::of(&histogram(&left));
-        let stored = Sketch::of(&histogram(&right)).to_text().unwrap();
-        sketch.merge(&Sketch::parse(&stored).unwrap()).unwrap();
+        let mut all_of_them = sketch(&histogram(&left));
+        let stored = sketch(&histogram(&right)).to_text().unwrap();
+        all_of_them.merge(&Sketch::parse(&stored).unwrap()).unwrap();
         let all: Vec<f64> = left.iter().chain(&right).copied().collect();
-        proptest::prop_assert_eq!(sketch.count(), all.len() as u64);
+        proptest::prop_assert_eq!(all_of_them.count(), all.len() as u64);
         for q in [0.5, 0.95, 0.99] {
-            let (told, true_one) = (sketch.quantile_ms(q).unwrap(), exact(&all, q));
+            let (told, true_one) = (all_of_them.quantile_ms(q).unwrap(), exact(&all, q));
             proptest::prop_assert!((told / true_one - 1.0).abs() < 0.021, "{told} for {true_one} at {q}");
         }
     }
@@ -49,7 +53,7 @@ proptest::proptest! {
 fn a_wide_bucket_of_another_server_is_spread_and_none_is_lost() {
     let coarse =
         Histogram { buckets: vec![(0.1, 10.0), (0.2, 110.0), (f64::INFINITY, 111.0)], sum: 16.0, count: 111.0 };
-    let sketch = Sketch::of(&coarse);
+    let sketch = sketch(&coarse);
     assert_eq!(sketch.count(), 111);
     let median = sketch.quantile_ms(0.5).unwrap();
     assert!((120.0..160.0).contains(&median), "{median}");
@@ -94,7 +98,7 @@ countersign_inference_duration_seconds_count{synthetic="false"} 8
 #[test]
 fn a_reading_tells_real_requests_from_synthetic_ones() {
     let page = parse(PAGE).unwrap();
-    let (real, made) = (Mapping::default().read(&page, false), Mapping::default().read(&page, true));
+    let Reading { real, synthetic: made } = Mapping::default().read(&page);
     let (real, made) = (real.since(&Default::default()), made.since(&Default::default()));
     assert_eq!((real.requests, real.errors, real.sketch.count()), (10, 2, 8));
     assert_eq!((made.requests, made.errors, made.sketch.count()), (1000, 0, 0));
@@ -102,12 +106,23 @@ fn a_reading_tells_real_requests_from_synthetic_ones() {
 
 #[test]
 fn a_restarted_endpoint_counts_from_zero() {
-    let before = Mapping::default().read(&parse(PAGE).unwrap(), false);
+    let before = Mapping::default().read(&parse(PAGE).unwrap()).real;
     let after = PAGE.replace("} 10\n", "} 3\n").replace("} 8\n", "} 2\n").replace("} 4\n", "} 1\n");
-    let after = Mapping::default().read(&parse(&after).unwrap(), false);
+    let after = Mapping::default().read(&parse(&after).unwrap()).real;
     let tally = after.since(&before);
     assert_eq!((tally.requests, tally.sketch.count()), (3, 2));
     assert_eq!(after.since(&after).requests, 0);
+}
+
+#[test]
+fn a_reading_is_read_back_as_it_was_stored() {
+    let slow = PAGE.replace("\"+Inf\"} 8", "\"+Inf\"} 9");
+    let reading = Mapping::default().read(&parse(&slow).unwrap());
+    let stored = serde_json::to_string(&reading).unwrap();
+    let back: Reading = serde_json::from_str(&stored).unwrap();
+    assert_eq!(back, reading);
+    assert!(stored.len() < 250, "{stored}");
+    assert_eq!(reading.real.since(&back.real).sketch.count(), 0);
 }
 
 #[test]

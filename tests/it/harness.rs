@@ -133,6 +133,12 @@ impl T {
         &self.0.app
     }
 
+    /// Another server on the same database.
+    pub fn another_server(&self) -> App {
+        let (app, policy) = (self.app(), Policy::parse(policy::BUILT_IN).unwrap());
+        App::new(app.settings.clone(), app.db.clone(), policy, Box::new(self.0.clock.clone()))
+    }
+
     /// The machines that its models run on.
     pub fn machines(&self) -> &Machines {
         &self.0.machines

@@ -1,5 +1,6 @@
 //! Statistics: what an endpoint counts, as it is told later.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use countersign::db::Query;
@@ -11,22 +12,41 @@ use crate::both;
 use crate::builder::Person;
 use crate::harness::T;
 
+/// What happens while an endpoint is being read.
+type Meanwhile = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// An endpoint whose page of metrics is what the test says.
 struct Endpoint {
     page: Arc<Mutex<String>>,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
     address: String,
 }
 
 impl Endpoint {
     async fn start() -> Self {
         let page = Arc::new(Mutex::new(String::new()));
+        let meanwhile = Arc::new(Mutex::new(None::<Meanwhile>));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let told = Arc::clone(&page);
-        let answer = move || std::future::ready(told.lock().unwrap().clone());
+        let (told, first) = (Arc::clone(&page), Arc::clone(&meanwhile));
+        let answer = move || {
+            let (told, first) = (Arc::clone(&told), first.lock().unwrap().take());
+            async move {
+                if let Some(first) = first {
+                    first.await;
+                }
+                let page = told.lock().unwrap().clone();
+                page
+            }
+        };
         let routes = axum::Router::new().route("/metrics", axum::routing::get(answer));
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Self { page, address }
+        Self { page, meanwhile, address }
+    }
+
+    /// Has something happen while the endpoint is read the next time.
+    fn at_the_next_reading(&self, happens: impl Future<Output = ()> + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::pin(happens));
     }
 
     /// Says how many requests there were, of which `errors` failed; the others took a millisecond.
@@ -54,7 +74,7 @@ async fn scene(t: &T) -> (Person, Endpoint, Scraper, i64) {
     let uk = t.region("UK").await;
     let version = t.model("PD Mortgage").owned_by(&anna).in_regions([&uk]).await.version("1.0").approved().await;
     let endpoint = Endpoint::start().await;
-    let scraper = Scraper::new(t.app()).unwrap();
+    let scraper = Scraper::new().unwrap();
     let mut act = t.act().await;
     let environment: (i64,) = Query::new(
         "INSERT INTO environments (name, region_id, stage, runtime, state, endpoint, approval_required, preview_minutes, created_at)
@@ -129,13 +149,89 @@ both! {
         let (anna, endpoint, mut scraper, deployment) = scene(&t).await;
         endpoint.tells(false, 50, 5);
         scraper.scrape(t.app()).await.unwrap();
+        t.at("2026-03-31T13:01:00Z");
+        tidy(t.app()).await.unwrap();
+        drop(t.app().db.statements_since());
+        tidy(t.app()).await.unwrap();
+        let again = t.app().db.statements_since();
+        assert!(!again.iter().any(|sent| sent.text().starts_with("INSERT")), "an hour is rolled up once");
         t.advance(3);
-        for _ in 0..2 {
-            tidy(t.app()).await.unwrap();
-        }
+        tidy(t.app()).await.unwrap();
         assert_eq!(t.number("SELECT COUNT(*) FROM deployment_statistics WHERE span = 60").await, 0);
         let week = told(&anna, deployment, "?window=7d").await;
         assert_eq!((week["figures"]["requests"].as_i64(), week["figures"]["errors"].as_i64()), (Some(50), Some(5)));
+    }
+
+    async fn of_several_servers_one_reads_and_another_counts_on_when_it_falls_silent(t: T) {
+        let (anna, endpoint, mut first, deployment) = scene(&t).await;
+        let mut second = Scraper::new().unwrap();
+        let other = t.another_server();
+        endpoint.tells(false, 100, 10);
+        assert!(first.scrape(t.app()).await.unwrap());
+        assert!(!second.scrape(&other).await.unwrap(), "the first one reads");
+        endpoint.tells(false, 140, 10);
+        assert!(first.scrape(t.app()).await.unwrap());
+        t.at("2026-03-31T12:01:00Z");
+        endpoint.tells(false, 150, 10);
+        assert!(second.scrape(&other).await.unwrap(), "the first one has fallen silent");
+        assert!(!first.scrape(t.app()).await.unwrap());
+        endpoint.tells(false, 155, 10);
+        assert!(second.scrape(&other).await.unwrap());
+        assert_eq!(told(&anna, deployment, "").await["figures"]["requests"], 155);
+    }
+
+    async fn a_restarted_server_counts_on_where_it_stopped(t: T) {
+        let (anna, endpoint, mut scraper, deployment) = scene(&t).await;
+        endpoint.tells(false, 100, 0);
+        scraper.scrape(t.app()).await.unwrap();
+        drop(scraper);
+        endpoint.tells(false, 130, 0);
+        t.at("2026-03-31T12:10:00Z");
+        let mut scraper = Scraper::new().unwrap();
+        assert!(scraper.scrape(&t.another_server()).await.unwrap());
+        assert_eq!(told(&anna, deployment, "").await["figures"]["requests"], 130);
+        endpoint.tells(false, 7, 0);
+        scraper.scrape(t.app()).await.unwrap();
+        assert_eq!(told(&anna, deployment, "").await["figures"]["requests"], 137, "the endpoint was started again");
+    }
+
+    async fn what_was_read_under_an_old_lease_is_refused(t: T) {
+        let (anna, endpoint, mut slow, deployment) = scene(&t).await;
+        endpoint.tells(false, 100, 0);
+        let mut quick = Scraper::new().unwrap();
+        let meanwhile = t.clone();
+        // While the first server waits for the endpoint, its lease ends, and the second reads.
+        endpoint.at_the_next_reading(async move {
+            meanwhile.at("2026-03-31T12:01:00Z");
+            assert!(quick.scrape(&meanwhile.another_server()).await.unwrap());
+        });
+        assert!(!slow.scrape(t.app()).await.unwrap());
+        assert_eq!(told(&anna, deployment, "").await["figures"]["requests"], 100);
+    }
+
+    async fn a_round_costs_the_same_statements_however_many_endpoints_there_are(t: T) {
+        let (_, endpoint, mut scraper, deployment) = scene(&t).await;
+        scraper.scrape(t.app()).await.unwrap();
+        let mut counts = Vec::new();
+        for more in [0, 40] {
+            for _ in 0..more {
+                Query::new(
+                    "INSERT INTO deployments (environment_id, model_id, version_id, runtime_key, state, endpoint, digest, metrics_source, created_at)
+                     SELECT environment_id, model_id, version_id, runtime_key, state, endpoint, digest, metrics_source, created_at
+                     FROM deployments WHERE deployment_id = $1",
+                )
+                .bind(deployment)
+                .run(&t.app().db)
+                .await
+                .unwrap();
+            }
+            endpoint.tells(false, 10 + more, 0);
+            drop(t.app().db.statements_since());
+            scraper.scrape(t.app()).await.unwrap();
+            counts.push(t.app().db.statements_since().len());
+        }
+        assert_eq!(counts[0], counts[1]);
+        assert!(counts[0] <= 8, "{counts:?}");
     }
 
     async fn statistics_of_a_model_one_may_not_see_are_not_there(t: T) {
