@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use countersign_runtimes::{Local, Runtime, local};
@@ -20,6 +21,8 @@ use crate::identity::policy::Policy;
 use crate::operations::Handler;
 use crate::web::Badges;
 use crate::web::metrics::Metrics;
+
+mod failpoint;
 
 /// Tells the time. Tests hold it still.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -68,6 +71,8 @@ pub struct Drivers {
     pub runtime: Arc<dyn Runtime>,
     /// Told of each instant at which a crash could strike.
     pub on_boundary: Option<OnBoundary>,
+    /// For how long an operation is held without a sign of life.
+    pub lease: Duration,
 }
 
 impl Default for Drivers {
@@ -75,8 +80,17 @@ impl Default for Drivers {
     fn default() -> Self {
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("countersign"));
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-        let runtime = Local::new(local::Config { program, host }, local::system_clock());
-        Self { runtime: Arc::new(runtime), on_boundary: None }
+        let mut runtime = Local::new(local::Config { program, host }, local::system_clock());
+        let mut on_boundary: Option<OnBoundary> = None;
+        if let Some(wanted) = failpoint::wanted() {
+            let here = wanted.clone();
+            runtime = runtime.on_point(Arc::new(move |point| failpoint::strike(&here, point)));
+            on_boundary = Some(Arc::new(move |instant, step| {
+                failpoint::strike(&wanted, &format!("{instant}:{step}"));
+                false
+            }));
+        }
+        Self { runtime: Arc::new(runtime), on_boundary, lease: failpoint::lease() }
     }
 }
 
@@ -113,6 +127,8 @@ pub struct Parts {
     pub operations: Vec<Handler>,
     /// Rung when there may be work for the workers.
     pub work: Notify,
+    /// For how long an operation is held without a sign of life.
+    pub lease: Duration,
     on_boundary: Option<OnBoundary>,
     clock: Box<dyn Clock>,
 }
@@ -156,6 +172,7 @@ impl App {
             runtime: drivers.runtime,
             operations: crate::operation_handlers(),
             work: Notify::new(),
+            lease: drivers.lease,
             on_boundary: drivers.on_boundary,
             clock,
         }))

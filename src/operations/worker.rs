@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
 use countersign_runtimes::{Diagnostics, Done};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -17,10 +17,8 @@ use crate::error::{Error, Result};
 
 /// How many operations a server carries out at once; they are of different environments.
 const AT_ONCE: usize = 4;
-/// For how long an operation is held without a sign of life.
-const LEASE: TimeDelta = TimeDelta::seconds(10);
-/// How often the holder gives one.
-const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How many signs of life the holder of a lease gives in its length.
+const HEARTBEATS: u32 = 5;
 /// How long a worker waits if nothing tells it of work.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -81,7 +79,7 @@ async fn claim(app: &App, worker: &str) -> Result<Option<Operation>> {
         return Ok(None);
     }
     let mut tx = app.db.begin().await?;
-    let claimed = store::claim(&mut tx, worker, now, now + LEASE).await?;
+    let claimed = store::claim(&mut tx, worker, now, leased_until(app, now)).await?;
     tx.commit().await?;
     Ok(claimed)
 }
@@ -123,9 +121,13 @@ fn unknown(stage: &str) -> Diagnostics {
     super::refusal(stage, "unknown", "What failed was not recorded.", "Look at the server's log.")
 }
 
+fn leased_until(app: &App, now: DateTime<Utc>) -> DateTime<Utc> {
+    now + app.lease
+}
+
 async fn renew(app: &App, held: &Operation) -> Result<Option<bool>> {
     let mut tx = app.db.begin().await?;
-    let held = store::renew(&mut tx, held, app.now() + LEASE).await?;
+    let held = store::renew(&mut tx, held, leased_until(app, app.now())).await?;
     tx.commit().await?;
     Ok(held)
 }
@@ -154,7 +156,7 @@ async fn begin(app: &App, handler: &Handler, held: &Operation, step: &Step) -> R
     let mut act = act(app, held).await?;
     (handler.told)(&mut act, held, &Event::Began(step)).await?;
     let now = act.now;
-    if store::renew(&mut act.tx, held, now + LEASE).await?.is_none() {
+    if store::renew(&mut act.tx, held, leased_until(app, now)).await?.is_none() {
         return Ok(false);
     }
     store::begin_step(&mut act.tx, held.operation_id, step.position, now).await?;
@@ -176,7 +178,7 @@ async fn record(
     let mut act = act(app, held).await?;
     (handler.told)(&mut act, held, &event).await?;
     let now = act.now;
-    if store::renew(&mut act.tx, held, now + LEASE).await?.is_none() {
+    if store::renew(&mut act.tx, held, leased_until(app, now)).await?.is_none() {
         return Ok(false);
     }
     store::end_step(&mut act.tx, held.operation_id, step.position, state, &detail, now).await?;
@@ -216,7 +218,7 @@ async fn watched(
     taking: impl Future<Output = Result<Done, Box<Diagnostics>>>,
 ) -> Watched {
     tokio::pin!(taking);
-    let mut beat = tokio::time::interval(HEARTBEAT);
+    let mut beat = tokio::time::interval(app.lease / HEARTBEATS);
     beat.tick().await;
     loop {
         tokio::select! {

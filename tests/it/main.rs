@@ -12,6 +12,8 @@ mod client;
 #[allow(dead_code)]
 mod harness;
 #[allow(dead_code)]
+mod live;
+#[allow(dead_code)]
 mod machines;
 
 mod approvals;
@@ -27,6 +29,7 @@ mod house;
 mod identity;
 mod import;
 mod inventory;
+mod kills;
 mod metrics;
 mod migrations;
 mod readiness;

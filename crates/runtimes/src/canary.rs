@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::exposition::Histogram;
 
-/// What a deployment must keep to while it is observed.
+/// What a deployment must keep to while it is observed. What is left out is as in the default.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// The largest share of requests that may fail, 0 to 1.
     pub max_error_rate: f64,

@@ -163,6 +163,7 @@ pub enum Strategy {
         /// Seconds that the new one is observed before the old one is stopped.
         window: u64,
         /// What the new one must keep to.
+        #[serde(default)]
         limits: Limits,
     },
     /// The new one takes its share in steps, and is observed in each.
@@ -170,6 +171,7 @@ pub enum Strategy {
         /// The shares, ascending, each below 100; the last step to 100 is implied.
         steps: Vec<CanaryStep>,
         /// What the new one must keep to in each step.
+        #[serde(default)]
         limits: Limits,
     },
 }
