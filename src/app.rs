@@ -52,11 +52,25 @@ pub struct Settings {
     pub max_upload_bytes: usize,
     /// Whether the sign-in page may name the demo accounts.
     pub demo: bool,
+    /// Milliseconds above which a deployment's median is amber.
+    pub p50_amber_ms: f64,
+    /// Milliseconds above which its P95 is red.
+    pub p95_red_ms: f64,
+    /// Percent of failed requests above which its error rate is red.
+    pub errors_red_percent: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { data: PathBuf::from("data"), secure_cookies: false, max_upload_bytes: 64 << 20, demo: false }
+        Self {
+            data: PathBuf::from("data"),
+            secure_cookies: false,
+            max_upload_bytes: 64 << 20,
+            demo: false,
+            p50_amber_ms: 200.0,
+            p95_red_ms: 500.0,
+            errors_red_percent: 1.0,
+        }
     }
 }
 

@@ -101,6 +101,33 @@ pub static SETTINGS: &[Setting] = &[
         serving: true,
     },
     Setting {
+        name: "p50_amber_ms",
+        flag: "p50-amber-ms",
+        variable: "COUNTERSIGN_P50_AMBER_MS",
+        default: "200",
+        form: "MS",
+        about: "Median duration of a deployment's requests above which its figure turns amber.",
+        serving: true,
+    },
+    Setting {
+        name: "p95_red_ms",
+        flag: "p95-red-ms",
+        variable: "COUNTERSIGN_P95_RED_MS",
+        default: "500",
+        form: "MS",
+        about: "P95 of a deployment's requests above which its figure turns red.",
+        serving: true,
+    },
+    Setting {
+        name: "errors_red_percent",
+        flag: "errors-red-percent",
+        variable: "COUNTERSIGN_ERRORS_RED_PERCENT",
+        default: "1",
+        form: "PERCENT",
+        about: "Share of a deployment's requests that fail above which its error rate turns red.",
+        serving: true,
+    },
+    Setting {
         name: "log_format",
         flag: "log-format",
         variable: "COUNTERSIGN_LOG_FORMAT",
@@ -254,6 +281,12 @@ pub struct Config {
     pub secure_cookies: bool,
     /// Largest upload, in MiB.
     pub max_upload_mib: usize,
+    /// Median above which a deployment turns amber, in milliseconds.
+    pub p50_amber_ms: f64,
+    /// P95 above which it turns red, in milliseconds.
+    pub p95_red_ms: f64,
+    /// Failed requests above which it turns red, in percent.
+    pub errors_red_percent: f64,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What is logged.
@@ -297,6 +330,13 @@ impl Config {
         let mut config: Self = layers.try_deserialize().context("A setting has a value that does not fit")?;
         anyhow::ensure!(config.database_connections > 0, "database_connections must be at least 1.");
         anyhow::ensure!((1..=4096).contains(&config.max_upload_mib), "max_upload_mib must be between 1 and 4096.");
+        for (name, value, most) in [
+            ("p50_amber_ms", config.p50_amber_ms, 3_600_000.0),
+            ("p95_red_ms", config.p95_red_ms, 3_600_000.0),
+            ("errors_red_percent", config.errors_red_percent, 100.0),
+        ] {
+            anyhow::ensure!((0.0..=most).contains(&value), "{name} must be between 0 and {most}.");
+        }
         config.origins = origins;
         Ok(config)
     }
@@ -309,6 +349,9 @@ impl Config {
             secure_cookies: self.secure_cookies,
             max_upload_bytes: self.max_upload_mib << 20,
             demo: self.demo,
+            p50_amber_ms: self.p50_amber_ms,
+            p95_red_ms: self.p95_red_ms,
+            errors_red_percent: self.errors_red_percent,
         }
     }
 

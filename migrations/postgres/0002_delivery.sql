@@ -152,8 +152,11 @@ CREATE INDEX deployments_by_version ON deployments (version_id);
 CREATE INDEX deployments_by_model ON deployments (model_id, deployment_id);
 CREATE INDEX deployments_by_state ON deployments (state, deployment_id);
 CREATE INDEX deployments_by_date ON deployments (created_at, deployment_id);
-CREATE INDEX deployments_by_rate ON deployments (requests_per_s, deployment_id);
-CREATE INDEX deployments_by_p95 ON deployments (p95_ms, deployment_id);
+-- What was not measured comes last in either order, which the engines' own order of NULL does not give.
+CREATE INDEX deployments_by_rate ON deployments (COALESCE(requests_per_s, 1e300), deployment_id);
+CREATE INDEX deployments_by_rate_down ON deployments (COALESCE(requests_per_s, -1), deployment_id);
+CREATE INDEX deployments_by_p95 ON deployments (COALESCE(p95_ms, 1e300), deployment_id);
+CREATE INDEX deployments_by_p95_down ON deployments (COALESCE(p95_ms, -1), deployment_id);
 
 -- Requests of a deployment in a minute or an hour, as a mergeable sketch of their durations.
 CREATE TABLE deployment_statistics (

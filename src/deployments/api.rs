@@ -2,20 +2,20 @@
 
 use axum::extract::State;
 
-use super::{DeploymentFilter, DeploymentView, DriftList, Verb};
+use super::{DeploymentFilter, DeploymentList, DeploymentView, DriftList, Verb};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::ids::DeploymentId;
-use crate::web::{Caller, Json, Page, Path, Query, Tagged};
+use crate::web::{Caller, Json, Path, Query, Tagged};
 
 /// List deployments.
 #[utoipa::path(get, path = "/deployments", tag = "Deployments", operation_id = "list_deployments", params(DeploymentFilter),
-    responses((status = 200, body = Page<DeploymentView>), (status = 422, body = Problem)))]
+    responses((status = 200, body = DeploymentList), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<App>,
     Caller(actor): Caller,
     Query(filter): Query<DeploymentFilter>,
-) -> Result<Json<Page<DeploymentView>>> {
+) -> Result<Json<DeploymentList>> {
     Ok(Json(super::list(&app, &actor, &filter).await?))
 }
 

@@ -6,7 +6,7 @@
 use axum::Router;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -14,7 +14,6 @@ use crate::app::App;
 use crate::audit::{Act, Record};
 use crate::error::Result;
 use crate::ids::{DeploymentId, EnvironmentId, ModelId, RegionId, ReleaseId, VersionId};
-use crate::web::Cursor;
 use crate::words::Stage;
 
 mod act;
@@ -30,7 +29,7 @@ mod watch;
 
 pub use act::{Verb, act};
 pub use drift::{DriftFinding, DriftKind, DriftList, find_drift, open_drift};
-pub use list::{list, show};
+pub use list::{DeploymentFilter, DeploymentList, DeploymentRow, DeploymentSort, list, show};
 pub use watch::{keep_watching, observe_all, resume_all, stop_all};
 
 use rules::DeploymentState;
@@ -102,6 +101,14 @@ pub struct DeploymentView {
     pub active_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
+    /// Requests a second of the last minutes; none without traffic.
+    pub requests_per_s: Option<f64>,
+    /// 95 in 100 of these took at most so many milliseconds.
+    pub p95_ms: Option<f64>,
+    /// The share of these that failed, 0 to 1.
+    pub error_rate: Option<f64>,
+    /// When the endpoint's statistics were last read.
+    pub measured_at: Option<DateTime<Utc>>,
     /// How often it changed.
     pub revision: i64,
     #[serde(skip)]
@@ -114,26 +121,6 @@ impl DeploymentView {
     pub fn served_name(&self) -> &str {
         self.endpoint.rsplit('/').next().unwrap_or_default()
     }
-}
-
-/// Which deployments are wanted.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct DeploymentFilter {
-    /// Only this state.
-    #[param(inline)]
-    pub state: Option<DeploymentState>,
-    /// Text in the model's name.
-    pub q: Option<String>,
-    /// Only in this environment.
-    pub environment_id: Option<EnvironmentId>,
-    /// Only of this model.
-    pub model_id: Option<ModelId>,
-    /// How many rows, 1 to 500; 50 if absent.
-    pub limit: Option<i64>,
-    /// Where the page starts.
-    pub cursor: Option<Cursor>,
 }
 
 /// A deployment that a release is about to make.

@@ -7,27 +7,82 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::rules::DeploymentState;
-use super::{DeploymentFilter, DeploymentView, DriftFinding, Verb};
+use super::{DeploymentFilter, DeploymentList, DeploymentRow, DeploymentSort, DeploymentView, DriftFinding, Verb};
 use crate::app::App;
 use crate::audit::{self, LedgerLine};
 use crate::error::{Error, Result};
 use crate::identity::Action;
 use crate::identity::access;
 use crate::ids::DeploymentId;
-use crate::metrics::StatisticsFilter;
-use crate::metrics::panel::panel;
-use crate::web::{Form, Page, Path, Query, Refusal, Select, Shell, Toast, Visitor, back_to, filters, format, html};
+use crate::metrics::rules::{Availability, Thresholds};
+use crate::metrics::{StatisticsFilter, panel};
+use crate::web::{Cursor, Form, Path, Query, Refusal, Select, Shell, Toast, Visitor, back_to, filters, format, html};
 
 #[derive(Template)]
 #[template(path = "deployments/list.html")]
 struct ListPage {
     shell: Shell,
     now: DateTime<Utc>,
-    page: Page<DeploymentView>,
+    list: DeploymentList,
     state: Select,
-    q: String,
-    filtered: bool,
-    next_href: Option<String>,
+    filter: DeploymentFilter,
+    limits: Thresholds,
+}
+
+/// A figure of the table.
+struct Figure {
+    text: String,
+    class: &'static str,
+}
+
+impl ListPage {
+    /// The address of the list with another sort or page, all filters kept.
+    fn address(&self, sort: Option<DeploymentSort>, cursor: Option<&Cursor>) -> String {
+        let mut filter = DeploymentFilter { cursor: cursor.cloned(), ..self.filter.clone() };
+        filter.sort = sort.or(filter.sort);
+        format!("/deployments?{}", serde_html_form::to_string(filter).unwrap_or_default())
+    }
+
+    /// Where the heading of a sortable column leads: the order turned round if it is sorted already.
+    fn sorted(&self, up: DeploymentSort, down: DeploymentSort) -> String {
+        self.address(Some(if self.order() == up { down } else { up }), None)
+    }
+
+    /// `aria-sort` of a column's heading.
+    fn direction(&self, up: DeploymentSort, down: DeploymentSort) -> &'static str {
+        match self.order() {
+            sort if sort == up => "ascending",
+            sort if sort == down => "descending",
+            _ => "none",
+        }
+    }
+
+    fn order(&self) -> DeploymentSort {
+        self.filter.sort.unwrap_or(DeploymentSort::DeployedDown)
+    }
+
+    fn is_filtered(&self) -> bool {
+        let DeploymentFilter { state, q, environment_id, model_id, .. } = &self.filter;
+        state.is_some() || environment_id.is_some() || model_id.is_some() || q.as_ref().is_some_and(|q| !q.is_empty())
+    }
+
+    /// Requests a second, P95 and error rate. What was not measured is told as such, in the first of them.
+    fn figures(&self, row: &DeploymentRow) -> [Figure; 3] {
+        let (one, limits) = (&row.deployment, &self.limits);
+        let figure = |value: Option<f64>, show: fn(f64) -> String, limit: f64| Figure {
+            text: value.map_or_else(|| "–".to_owned(), show),
+            class: if value.is_some_and(|value| value > limit) { "status-bad" } else { "" },
+        };
+        let rate = match row.traffic {
+            Availability::Available => figure(one.requests_per_s, panel::per_second, f64::INFINITY),
+            Availability::NoTraffic => Figure { text: "no traffic".to_owned(), class: "muted" },
+            Availability::Stale => Figure { text: "stale".to_owned(), class: "muted" },
+            Availability::Unavailable => Figure { text: "–".to_owned(), class: "" },
+        };
+        let known = row.traffic == Availability::Available;
+        let (p95, errors) = (one.p95_ms.filter(|_| known), one.error_rate.filter(|_| known));
+        [rate, figure(p95, panel::milliseconds, limits.p95_ms), figure(errors, panel::percent, limits.error_rate)]
+    }
 }
 
 #[derive(Template)]
@@ -75,16 +130,12 @@ pub async fn list(
     visitor: Visitor,
     Query(filter): Query<DeploymentFilter>,
 ) -> Result<Html<String>> {
-    let page = super::list(&app, &visitor.actor, &filter).await?;
+    let list = super::list(&app, &visitor.actor, &filter).await?;
     let word = |state: &DeploymentState| (state.as_str(), format::words(state.as_str()));
     let state = Select::filter("state", "Status", DeploymentState::ALL, filter.state, word);
-    let q = filter.q.clone().unwrap_or_default();
-    let filtered = filter.state.is_some() || !q.is_empty() || filter.model_id.is_some();
-    let next = page.next_cursor.clone().map(|cursor| DeploymentFilter { cursor: Some(cursor), ..filter });
-    let next_href =
-        next.map(|filter| format!("/deployments?{}", serde_html_form::to_string(filter).unwrap_or_default()));
     let shell = Shell::new(&app, &visitor, "deployments", "Deployments").await?;
-    html(&ListPage { shell, now: app.now(), page, state, q, filtered, next_href })
+    let limits = Thresholds::of(&app.settings);
+    html(&ListPage { shell, now: app.now(), list, state, filter, limits })
 }
 
 async fn show_page(
@@ -98,7 +149,7 @@ async fn show_page(
     let relations = access::relations(app, &app.db, &visitor.actor, one.model_id, None).await?.unwrap_or_default();
     let may_manage = visitor.actor.can(app, Action::DeploymentManage, &relations);
     let events = audit::timeline_of(&app.db, "deployment", deployment).await?;
-    let statistics = panel(app, &visitor.actor, deployment, window).await?;
+    let statistics = panel::panel(app, &visitor.actor, deployment, window).await?;
     let title = format!("{} {} in {}", one.model_name, one.version_number, one.environment_name);
     let shell = Shell::new(app, visitor, "deployments", title).await?;
     let status = refusal.status();

@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 
 use super::drift::{DriftFinding, DriftKind};
 use super::rules::DeploymentState;
-use super::{DeploymentFilter, DeploymentView, NewDeployment};
+use super::{DeploymentView, NewDeployment};
 use crate::db::{Conn, Db, DbError, Query, Tx};
 use crate::identity::access::RELATED_MODELS;
 use crate::ids::{DeploymentId, DriftId, EnvironmentId, ModelId, ReleaseId, UserId};
-use crate::web::paging::like_pattern;
+
+mod page;
+pub use page::page;
 
 pub async fn insert(tx: &mut Tx, new: &NewDeployment, now: DateTime<Utc>) -> Result<DeploymentId, DbError> {
     Query::new(
@@ -81,46 +83,31 @@ pub async fn give_up(
     .await
 }
 
-const VIEW: &str = "SELECT d.deployment_id, d.environment_id, e.name AS environment_name, e.stage, e.region_id,
+const COLUMNS: &str = "d.deployment_id, d.environment_id, e.name AS environment_name, e.stage, e.region_id,
         g.code AS region_code, d.model_id, m.name AS model_name, d.version_id, v.number AS version_number, d.release_id,
         d.state, d.reason, d.endpoint, d.weight, d.digest, d.running_digest, d.observed_at, d.restarts, d.created_at,
-        d.active_at, d.ended_at, d.revision, d.runtime_key
-    FROM deployments d JOIN environments e ON e.environment_id = d.environment_id JOIN regions g ON g.region_id = e.region_id
-    JOIN models m ON m.model_id = d.model_id JOIN versions v ON v.version_id = d.version_id ";
+        d.active_at, d.ended_at, d.requests_per_s, d.p95_ms, d.error_rate, d.measured_at, d.revision, d.runtime_key";
+
+/// The outer joins always find their row; they have the engine begin with the deployments and not with the few regions.
+const DEPLOYMENTS: &str = " FROM deployments d LEFT JOIN models m ON m.model_id = d.model_id
+    LEFT JOIN environments e ON e.environment_id = d.environment_id
+    LEFT JOIN regions g ON g.region_id = e.region_id LEFT JOIN versions v ON v.version_id = d.version_id ";
 
 pub async fn view(conn: impl Into<Conn<'_>>, deployment: DeploymentId) -> Result<Option<DeploymentView>, DbError> {
-    Query::new(VIEW).push("WHERE d.deployment_id = $1").bind(deployment).optional(conn).await
-}
-
-/// A page of deployments, newest first. A member (`$1`) sees those of the models they have a relation to.
-pub async fn page(
-    db: &Db,
-    member: Option<UserId>,
-    now: DateTime<Utc>,
-    filter: &DeploymentFilter,
-    limit: i64,
-    after: Option<(DateTime<Utc>, DeploymentId)>,
-) -> Result<Vec<DeploymentView>, DbError> {
-    Query::new(VIEW)
-        .push("WHERE ($1 IS NULL OR $2 IS NULL OR d.model_id IN ")
-        .push(RELATED_MODELS)
-        .push(")")
-        .bind(member)
-        .bind(now)
-        .when(" AND d.state = {}", filter.state)
-        .when(" AND d.environment_id = {}", filter.environment_id)
-        .when(" AND d.model_id = {}", filter.model_id)
-        .when(" AND LOWER(m.name) LIKE {} ESCAPE '\\'", filter.q.as_deref().map(like_pattern))
-        .when(" AND (d.created_at, d.deployment_id) < ({}", after.map(|keys| keys.0))
-        .when(", {})", after.map(|keys| keys.1))
-        .when(" ORDER BY d.created_at DESC, d.deployment_id DESC LIMIT {}", Some(limit + 1))
-        .all(db)
+    Query::new("SELECT ")
+        .push(COLUMNS)
+        .push(DEPLOYMENTS)
+        .push("WHERE d.deployment_id = $1")
+        .bind(deployment)
+        .optional(conn)
         .await
 }
 
 /// The deployments of an environment that were applied and have not ended.
 pub async fn applied_in(conn: impl Into<Conn<'_>>, environment: EnvironmentId) -> Result<Vec<DeploymentView>, DbError> {
-    Query::new(VIEW)
+    Query::new("SELECT ")
+        .push(COLUMNS)
+        .push(DEPLOYMENTS)
         .push("WHERE d.environment_id = $1 AND d.ended_at IS NULL AND d.active_at IS NOT NULL ORDER BY d.deployment_id")
         .bind(environment)
         .all(conn)

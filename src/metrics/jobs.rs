@@ -10,7 +10,7 @@ use countersign_runtimes::exposition;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::rules::{HOURS_KEPT, MINUTES_KEPT, SCRAPE_EVERY, Tally, floor};
+use super::rules::{HOURS_KEPT, MINUTES_KEPT, SCRAPE_EVERY, STALE_AFTER, Tally, floor};
 use super::source::{MetricsSource, Reading};
 use super::store::{self, LastReading, Latest, Slice, Target};
 use crate::app::App;
@@ -106,7 +106,7 @@ impl Scraper {
             round.measured.push(target.deployment_id);
             self.compare(target, reading, floor(now, 60), &mut round);
         }
-        if !round.measured.is_empty() && !keep(app, fence, now, &round).await? {
+        if !keep(app, fence, now, &round).await? {
             tracing::info!("another server reads the endpoints now");
             return Ok(false);
         }
@@ -203,7 +203,7 @@ async fn read(client: &reqwest::Client, source: &str) -> anyhow::Result<Reading>
     Ok(source.mapping.read(&page))
 }
 
-/// Adds to the current minute, and works out the figures of the table: five statements, however many
+/// Adds to the current minute, and works out the figures of the table: six statements, however many
 /// deployments there are. Nothing is written, and false told, if another server reads by now.
 async fn keep(app: &App, fence: i64, now: DateTime<Utc>, round: &Round) -> Result<bool> {
     let minute = floor(now, 60);
@@ -227,7 +227,10 @@ async fn keep(app: &App, fence: i64, now: DateTime<Utc>, round: &Round) -> Resul
     let seconds = (now - since).num_seconds().max(1) as f64;
     store::put_latest(&mut act.tx, &latest(&round.measured, &recent, seconds)?, now).await?;
     store::put_readings(&mut act.tx, &round.readings).await?;
-    act.tell("statistics");
+    let taken_back = store::take_back(&mut act.tx, now - STALE_AFTER).await?;
+    if taken_back > 0 || !round.measured.is_empty() {
+        act.tell("statistics");
+    }
     act.commit().await?;
     Ok(true)
 }

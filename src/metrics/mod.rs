@@ -166,7 +166,7 @@ pub async fn statistics(
             .iter()
             .map(|(at, tally)| Point { at: *at, figures: Figures::of(tally, window.point() as f64) })
             .collect(),
-        thresholds: Thresholds::default(),
+        thresholds: Thresholds::of(&app.settings),
     })
 }
 

@@ -66,17 +66,23 @@ fn charts(statistics: &Statistics) -> Vec<Chart> {
     ]
 }
 
-fn milliseconds(value: f64) -> String {
+/// As people read it.
+#[must_use]
+pub fn milliseconds(value: f64) -> String {
     let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
     format!("{value:.digits$} ms")
 }
 
-fn per_second(value: f64) -> String {
+/// As people read it.
+#[must_use]
+pub fn per_second(value: f64) -> String {
     let digits = if value < 10.0 { 2 } else { 0 };
     format!("{value:.digits$}/s")
 }
 
-fn percent(share: f64) -> String {
+/// As people read it.
+#[must_use]
+pub fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }
 

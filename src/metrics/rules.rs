@@ -6,12 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::sketch::Sketch;
+use crate::app::Settings;
 use crate::db::text_enum;
 
 /// How often endpoints are read.
 pub const SCRAPE_EVERY: Duration = Duration::from_secs(10);
 /// Statistics older than this are stale.
-const STALE_AFTER: TimeDelta = TimeDelta::seconds(60);
+pub const STALE_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// How long minutes are kept: a day's chart is made of them.
 pub const MINUTES_KEPT: TimeDelta = TimeDelta::hours(49);
 /// How long hours are kept.
@@ -75,6 +76,7 @@ pub fn floor(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
 
 text_enum! {
     /// What can be said of an endpoint's requests.
+    #[derive(Default)]
     pub enum Availability {
         /// There were requests.
         Available = "available",
@@ -83,6 +85,7 @@ text_enum! {
         /// It was read, but not lately.
         Stale = "stale",
         /// It does not run, or cannot be read.
+        #[default]
         Unavailable = "unavailable",
     }
 }
@@ -110,9 +113,15 @@ pub struct Thresholds {
     pub error_rate: f64,
 }
 
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self { p50_ms: 200.0, p95_ms: 500.0, error_rate: 0.01 }
+impl Thresholds {
+    /// As the settings have them.
+    #[must_use]
+    pub const fn of(settings: &Settings) -> Self {
+        Self {
+            p50_ms: settings.p50_amber_ms,
+            p95_ms: settings.p95_red_ms,
+            error_rate: settings.errors_red_percent / 100.0,
+        }
     }
 }
 

@@ -220,6 +220,17 @@ pub async fn put_latest(tx: &mut Tx, latest: &[Latest], now: DateTime<Utc>) -> R
     .map(drop)
 }
 
+/// Takes the table's figures from what does not run any more or could not be read lately: what is not measured is not told.
+pub async fn take_back(tx: &mut Tx, stale: DateTime<Utc>) -> Result<u64, DbError> {
+    Query::new(
+        "UPDATE deployments SET requests_per_s = NULL, p95_ms = NULL, error_rate = NULL
+         WHERE requests_per_s IS NOT NULL AND (measured_at < $1 OR state IN ('failed', 'retired'))",
+    )
+    .bind(stale)
+    .run(tx)
+    .await
+}
+
 /// The deployments that have minutes in an hour.
 pub async fn with_minutes(db: &Db, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<DeploymentId>, DbError> {
     let rows = Query::new(

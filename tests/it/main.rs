@@ -23,6 +23,7 @@ mod cli;
 mod concurrency;
 mod crash;
 mod delivery;
+mod deployments;
 mod documents;
 mod environments;
 mod house;

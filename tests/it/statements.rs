@@ -286,6 +286,19 @@ const LISTS: &[&str] = &[
     "/api/v1/ledger?model_id=7",
     "/api/v1/ledger?actor_id=7",
     "/api/v1/ledger?entity=task&entity_id=7",
+    "/api/v1/deployments",
+    "/api/v1/deployments?sort=deployed",
+    "/api/v1/deployments?sort=model",
+    "/api/v1/deployments?sort=-model",
+    "/api/v1/deployments?sort=requests_per_s",
+    "/api/v1/deployments?sort=-requests_per_s",
+    "/api/v1/deployments?sort=p95_ms",
+    "/api/v1/deployments?sort=-p95_ms",
+    "/api/v1/deployments?state=active&sort=-p95_ms",
+    "/api/v1/deployments?model_id=7",
+    "/api/v1/releases",
+    "/api/v1/releases?model_id=7",
+    "/api/v1/drift",
     "/api/v1/reports/overrides",
     "/api/v1/reports/regional-matrix",
     "/api/v1/reports/deployment-history?model_id=7",
@@ -297,6 +310,10 @@ const LISTS: &[&str] = &[
     "/models/7",
     "/models/7?tab=versions",
     "/models/7?tab=timeline",
+    "/deployments",
+    "/deployments?sort=-requests_per_s",
+    "/releases",
+    "/drift",
     "/people",
     "/ledger",
     "/reports/overrides",
@@ -344,6 +361,8 @@ async fn big_tables(t: &T) -> Vec<&'static str> {
         ("ready_pairs", "SELECT COUNT(*) FROM ready_pairs"),
         ("approval_inbox_items", "SELECT COUNT(*) FROM approval_inbox_items"),
         ("approval_inbox_actions", "SELECT COUNT(*) FROM approval_inbox_actions"),
+        ("releases", "SELECT COUNT(*) FROM releases"),
+        ("deployments", "SELECT COUNT(*) FROM deployments"),
     ] {
         assert!(t.number(count).await > 5_000, "{table} is small");
         big.push(table);
@@ -431,6 +450,24 @@ async fn more_of_everything(t: &T) {
         "INSERT INTO override_reviews (task_id, version_id, model_id, reason, state, overridden_by_id, opened_at)
          SELECT task_id, version_id, model_id, 'It was urgent', 'OPEN', assigned_to_id, $1 FROM deployment_tasks
          WHERE status = 'CONFIRMED' AND task_id % 5 = 0",
+        "INSERT INTO environments (name, region_id, stage, runtime, endpoint, state, approval_required, preview_minutes, created_at)
+         SELECT 'environment-' || region_id, region_id, 'production', 'local', '127.0.0.1:' || (7100 + region_id), 'ready', FALSE, 30, $1
+         FROM regions",
+        "INSERT INTO release_previews (preview_ref, environment_id, version_id, model_id, kind, covers, digest, plan, checks, warnings,
+             requested_by_id, created_at, expires_at)
+         SELECT 'p' || version_id, version_id % 10 + 1, version_id, model_id, 'release', '{}', '', '{}', '[]', '[]', submitted_by_id, $1, $1
+         FROM versions",
+        "INSERT INTO releases (environment_id, model_id, version_id, kind, lifecycle_state, preview_ref, requested_by_id, created_at)
+         SELECT environment_id, model_id, version_id, 'release', 'applied', preview_ref, requested_by_id, created_at FROM release_previews",
+        "INSERT INTO deployments (environment_id, model_id, version_id, release_id, runtime_key, state, endpoint, digest, created_at, active_at,
+             requests_per_s, p95_ms, error_rate, measured_at)
+         SELECT environment_id, model_id, version_id, release_id, 'k', CASE WHEN release_id % 3 = 0 THEN 'active' ELSE 'retired' END, 'e', 'd',
+                created_at, created_at, CASE WHEN release_id % 3 = 0 THEN release_id % 1000 / 7.0 END,
+                CASE WHEN release_id % 3 = 0 THEN release_id % 900 / 3.0 END, 0, $1 FROM releases",
+        "INSERT INTO drift_findings (kind, model_id, region_id, version_id, deployment_id, detail, found_at, ended_at)
+         SELECT 'running_not_ratified', d.model_id, e.region_id, d.version_id, d.deployment_id, 'differs', $1,
+                CASE WHEN d.deployment_id % 10 = 0 THEN NULL ELSE $1 END
+         FROM deployments d JOIN environments e ON e.environment_id = d.environment_id",
     ] {
         Query::new(statement).bind(now).run(&mut act.tx).await.unwrap();
     }
