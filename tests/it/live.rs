@@ -16,9 +16,11 @@ use crate::harness::T;
 
 /// A logistic regression on real credit applications.
 pub const CREDIT: &[u8] = include_bytes!("../../crates/serving/tests/fixtures/credit-logistic.onnx");
-/// The same, but some rows make it fail.
+/// The same on named columns of text and numbers.
+pub const TABULAR: &[u8] = include_bytes!("../../crates/serving/tests/fixtures/credit-tabular.onnx");
+/// As that, but it fails for loans of more than 36 months.
 pub const FRAGILE: &[u8] = include_bytes!("../../crates/serving/tests/fixtures/credit-fragile.onnx");
-/// The same, but slow.
+/// As that, but slow.
 pub const SLOW: &[u8] = include_bytes!("../../crates/serving/tests/fixtures/credit-slow.onnx");
 
 /// How long anything may take before a test gives up.

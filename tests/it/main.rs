@@ -37,6 +37,7 @@ mod readiness;
 mod readiness_property;
 mod releases;
 mod reports;
+mod rollouts;
 mod serve_model;
 mod statements;
 mod tasks;
