@@ -41,13 +41,16 @@ use operations::rules::OperationKind;
 /// Who is told the answer to a ticket, by its kind: approvals know no area that asks.
 #[must_use]
 pub fn decision_handlers() -> Vec<DecisionHandler> {
+    let once_more = |kind, decided| DecisionHandler { kind, decided, expired: None };
+    let of_release =
+        |kind| DecisionHandler { kind, decided: releases::ticket_decided, expired: Some(releases::ticket_expired) };
     vec![
-        DecisionHandler { kind: TicketKind::ValidationApproval, decided: validation::ticket_decided },
-        DecisionHandler { kind: TicketKind::RegionalApproval, decided: tasks::regional_ticket_decided },
-        DecisionHandler { kind: TicketKind::OverrideReview, decided: tasks::override_ticket_decided },
-        DecisionHandler { kind: TicketKind::ReleaseApproval, decided: releases::ticket_decided },
-        DecisionHandler { kind: TicketKind::RollbackApproval, decided: releases::ticket_decided },
-        DecisionHandler { kind: TicketKind::FreezeOverride, decided: releases::ticket_decided },
+        once_more(TicketKind::ValidationApproval, validation::ticket_decided),
+        once_more(TicketKind::RegionalApproval, tasks::regional_ticket_decided),
+        once_more(TicketKind::OverrideReview, tasks::override_ticket_decided),
+        of_release(TicketKind::ReleaseApproval),
+        of_release(TicketKind::RollbackApproval),
+        of_release(TicketKind::FreezeOverride),
     ]
 }
 

@@ -73,6 +73,13 @@ CREATE TABLE releases (
     ended_at          TIMESTAMPTZ,
     revision          BIGINT NOT NULL DEFAULT 1
 );
+-- Rows from older systems have today's states under older names; they are kept under today's.
+CREATE FUNCTION take_todays_name() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN
+    NEW.lifecycle_state := CASE NEW.lifecycle_state WHEN 'succeeded' THEN 'applied' ELSE 'rollback' END;
+    RETURN NEW;
+END; $$;
+CREATE TRIGGER releases_under_todays_names BEFORE INSERT ON releases
+    FOR EACH ROW WHEN (NEW.lifecycle_state IN ('succeeded', 'rolled_back')) EXECUTE FUNCTION take_todays_name();
 CREATE INDEX releases_newest ON releases (created_at, release_id);
 CREATE INDEX releases_by_environment ON releases (environment_id, model_id, created_at);
 CREATE INDEX releases_by_version ON releases (version_id);

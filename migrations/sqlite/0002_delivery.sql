@@ -73,6 +73,11 @@ CREATE TABLE releases (
     ended_at          DATETIME,
     revision          BIGINT NOT NULL DEFAULT 1
 );
+-- Rows from older systems have today's states under older names; they are kept under today's.
+CREATE TRIGGER releases_under_todays_names AFTER INSERT ON releases WHEN NEW.lifecycle_state IN ('succeeded', 'rolled_back') BEGIN
+    UPDATE releases SET lifecycle_state = CASE NEW.lifecycle_state WHEN 'succeeded' THEN 'applied' ELSE 'rollback' END
+    WHERE release_id = NEW.release_id;
+END;
 CREATE INDEX releases_newest ON releases (created_at, release_id);
 CREATE INDEX releases_by_environment ON releases (environment_id, model_id, created_at);
 CREATE INDEX releases_by_version ON releases (version_id);

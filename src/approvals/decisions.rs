@@ -84,15 +84,7 @@ async fn carry_out(
         return Ok(());
     }
     store::close(&mut act.tx, id, state, Some(actor.user_id), comment.as_deref(), act.now).await?;
-    let told = Ticket {
-        ticket_id: id,
-        kind: ticket.kind,
-        subject_id: ticket.subject_id,
-        model_id: ticket.model_id,
-        version_id: ticket.version_id,
-        region_id: ticket.region_id,
-        comment,
-    };
+    let told = Ticket { comment, ..ticket.ticket() };
     let app = act.app().clone();
     match app.decisions.iter().find(|handler| handler.kind == ticket.kind) {
         Some(handler) => (handler.decided)(act, actor, &told, verdict).await,

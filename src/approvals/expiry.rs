@@ -46,7 +46,7 @@ pub async fn expire_due(app: &App) -> Result<usize> {
     Ok(due.len())
 }
 
-/// Ends a pending ticket whose time has run out.
+/// Ends a pending ticket whose time has run out, and tells whoever asked.
 pub(super) async fn expire(act: &mut Act, ticket: &Locked) -> Result<()> {
     store::close(&mut act.tx, ticket.ticket_id, TicketState::Expired, None, None, act.now).await?;
     store::note(&mut act.tx, ticket.ticket_id, TicketAction::Expired, None, None, act.now).await?;
@@ -59,7 +59,11 @@ pub(super) async fn expire(act: &mut Act, ticket: &Locked) -> Result<()> {
     act.record(record);
     act.tell("inbox");
     act.tell("validations");
-    Ok(())
+    let app = act.app().clone();
+    match app.decisions.iter().find(|handler| handler.kind == ticket.kind).and_then(|handler| handler.expired) {
+        Some(expired) => expired(act, &ticket.ticket()).await,
+        None => Ok(()),
+    }
 }
 
 /// Asks the question of an expired ticket again, with a new one in its place. Whoever asks again decides
@@ -74,6 +78,10 @@ pub async fn ask_again(app: &App, actor: &Actor, ticket_id: TicketId) -> Result<
     let models = store::models_of(&mut act.tx, ticket_id).await?;
     lock_models(&mut act.tx, &models).await?;
     let old = store::lock(&mut act.tx, ticket_id).await?;
+    if old.kind.is_of_release() {
+        let says = "A release that expired is asked for again with a new preview.";
+        return Err(Error::new(&error::CONFLICT, says));
+    }
     check(&old, act.now)?;
     if old.state == TicketState::Pending {
         expire(&mut act, &old).await?;
@@ -121,7 +129,7 @@ async fn authorise(app: &App, actor: &Actor, ticket: &TicketView) -> Result<()> 
 /// Whether the person may ask again, for the page.
 pub(super) async fn may_ask_again(app: &App, actor: &Actor, ticket: &TicketView) -> bool {
     let expired = ticket.state == TicketState::Expired && ticket.superseded_by_id.is_none();
-    expired && authorise(app, actor, ticket).await.is_ok()
+    expired && !ticket.kind.is_of_release() && authorise(app, actor, ticket).await.is_ok()
 }
 
 fn check(ticket: &Locked, now: chrono::DateTime<chrono::Utc>) -> Result<()> {

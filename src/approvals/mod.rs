@@ -40,6 +40,9 @@ use rules::{ApprovalRule, Risk, TicketAction, TicketKind, TicketState, Verdict};
 pub type Decided =
     for<'a> fn(&'a mut Act, &'a Actor, &'a Ticket, Verdict) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
+/// What the end of a ticket that nobody decided in time does: called in the transaction that ends it.
+pub type Expired = for<'a> fn(&'a mut Act, &'a Ticket) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
 /// Who is told the answer to tickets of a kind.
 #[derive(Debug, Clone, Copy)]
 pub struct DecisionHandler {
@@ -47,6 +50,8 @@ pub struct DecisionHandler {
     pub kind: TicketKind,
     /// What to call.
     pub decided: Decided,
+    /// What to call if nobody answered in time. Where it is absent, the same question can be asked again.
+    pub expired: Option<Expired>,
 }
 
 /// The JSON routes of this area.
@@ -172,6 +177,18 @@ pub async fn withdraw(act: &mut Act, kind: TicketKind, subject_id: i64, reason: 
 pub async fn withdraw_all(act: &mut Act, kind: TicketKind, subjects: &[i64], reason: &str) -> Result<()> {
     for ticket in store::unanswered(&mut act.tx, kind, subjects).await? {
         cancel(act, &ticket, TicketAction::Withdrawn, reason).await?;
+    }
+    Ok(())
+}
+
+/// Something else is asked in place of these subjects: each ticket on them that nobody answered gives way to `new`.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn supersede(act: &mut Act, kind: TicketKind, subjects: &[i64], new: TicketId, reason: &str) -> Result<()> {
+    for old in store::unanswered(&mut act.tx, kind, subjects).await? {
+        cancel(act, &old, TicketAction::Superseded, reason).await?;
+        store::link(&mut act.tx, old.ticket_id, new).await?;
     }
     Ok(())
 }

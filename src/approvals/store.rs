@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Ask;
 use super::rules::{ApprovalRule, Risk, TicketAction, TicketKind, TicketState};
+use super::{Ask, Ticket};
 use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
 use crate::identity::Role;
 use crate::ids::{ModelId, RegionId, RuleId, TicketId, UserId, VersionId};
@@ -35,6 +35,21 @@ pub struct Locked {
     pub expires_at: Option<DateTime<Utc>>,
     pub superseded_by_id: Option<TicketId>,
     pub revision: i64,
+}
+
+impl Locked {
+    /// The ticket as the area that asked for it knows it.
+    pub fn ticket(&self) -> Ticket {
+        Ticket {
+            ticket_id: self.ticket_id,
+            kind: self.kind,
+            subject_id: self.subject_id,
+            model_id: self.model_id,
+            version_id: self.version_id,
+            region_id: self.region_id,
+            comment: None,
+        }
+    }
 }
 
 macro_rules! locked {

@@ -56,10 +56,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let watching = tokio::spawn(deployments::keep_watching(app.clone()));
     let measuring = tokio::spawn(crate::metrics::keep_measuring(app.clone()));
     let expiry = tokio::spawn(crate::approvals::keep_expiring(app.clone()));
+    let unused = tokio::spawn(crate::releases::keep_expiring(app.clone()));
     println!("Countersign is ready at http://{}", listener.local_addr()?);
     serve(listener, &app).await?;
     relay.abort();
     expiry.abort();
+    unused.abort();
     working.abort();
     watching.abort();
     measuring.abort();

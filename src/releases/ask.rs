@@ -6,7 +6,7 @@ use super::checks::{Scene, Wanted, refuse_closed, ticket_kind};
 use super::preview::failed;
 use super::rules::{self, Gate, LifecycleState, Moved, ReleaseKind};
 use super::store::{self, PreviewRow};
-use super::{ApplyBody, ReleaseBody, ReleaseRow, ReleaseView, list, preview};
+use super::{ApplyBody, ReleaseBody, ReleaseRow, ReleaseView, expiry, list, preview};
 use crate::app::App;
 use crate::approvals::rules::{Risk, TicketKind};
 use crate::approvals::{self, Ask};
@@ -16,7 +16,7 @@ use crate::deployments;
 use crate::error::{self, Error, Fields, Result};
 use crate::identity::access::{self, lock_models, permit};
 use crate::identity::{Action, Actor, Relation, Role};
-use crate::ids::ReleaseId;
+use crate::ids::{ReleaseId, TicketId};
 use crate::operations::rules::{CHECK, OperationKind};
 use crate::operations::{self, NewOperation, NewStep};
 
@@ -45,6 +45,12 @@ pub async fn create(app: &App, actor: &Actor, body: ReleaseBody) -> Result<Relea
     lock_models(&mut act.tx, &[row.model_id]).await?;
     let scene = Scene::read_in(&mut act, row.kind, row.environment_id, row.version_id).await?;
     check_preview(&mut act, &row, &scene, &live).await?;
+    // A reason that no window asks for is not kept: it must not open one that comes later.
+    let freeze_reason = freeze_reason.filter(|_| scene.environment.is_frozen());
+    if freeze_reason.is_some() && scene.freeze_approvers.is_empty() {
+        let says = "No approval rule says who may agree to a release in a freeze window.";
+        return Err(Error::new(&error::FREEZE_WINDOW, says).fact("until", scene.environment.frozen_until));
+    }
     let asked = asked(&scene, row.kind, freeze_reason.is_some());
     let waits: &[Gate] = match (asked.is_empty(), freeze_reason.is_some()) {
         (true, _) => &[],
@@ -55,10 +61,10 @@ pub async fn create(app: &App, actor: &Actor, body: ReleaseBody) -> Result<Relea
     let release = store::insert(&mut act.tx, &row, &body, freeze_reason.as_deref(), actor.user_id, act.now).await;
     let release = release.map_err(|cause| if db::is_duplicate(&cause) { used(&row) } else { cause.into() })?;
     requested(&mut act, release, &row, freeze_reason.as_deref());
+    let tickets = ask(&mut act, release, &row, &scene, &asked, actor).await?;
+    expiry::supersede(&mut act, release, &row, &tickets).await?;
     if asked.is_empty() {
         approve_unasked(&mut act, release, &row, &scene).await?;
-    } else {
-        ask(&mut act, release, &row, &scene, &asked, actor).await?;
     }
     act.tell("releases");
     act.commit().await?;
@@ -131,7 +137,7 @@ fn used(row: &PreviewRow) -> Error {
 /// The decisions that a release waits for.
 fn asked(scene: &Scene, kind: ReleaseKind, into_freeze: bool) -> Vec<(TicketKind, Role)> {
     let mut asked: Vec<_> = scene.approvers.iter().map(|role| (ticket_kind(kind), *role)).collect();
-    if into_freeze && scene.environment.is_frozen() {
+    if into_freeze {
         asked.extend(scene.freeze_approvers.iter().map(|role| (TicketKind::FreezeOverride, *role)));
     }
     asked
@@ -163,7 +169,8 @@ async fn ask(
     scene: &Scene,
     asked: &[(TicketKind, Role)],
     actor: &Actor,
-) -> Result<()> {
+) -> Result<Vec<(TicketKind, TicketId)>> {
+    let mut tickets = Vec::new();
     let (facts, place) = (&scene.facts, &scene.environment);
     let verb = if row.kind == ReleaseKind::Rollback { "Roll back to" } else { "Release" };
     for (position, (kind, role)) in (0_i64..).zip(asked) {
@@ -185,8 +192,9 @@ async fn ask(
         let ticket = approvals::ask_as_part(act, ask, Some(release.0)).await?;
         let says = json!({ "ticket": ticket.number(), "role": role });
         act.record(Record::new("release.pending_approval", "release", release).model(row.model_id).after(says));
+        tickets.push((*kind, ticket));
     }
-    Ok(())
+    Ok(tickets)
 }
 
 /// How many tickets a release can have at most: a ticket's subject is the release times this, plus its place.
@@ -279,6 +287,7 @@ pub async fn apply(app: &App, actor: &Actor, release: ReleaseId, body: ApplyBody
     let mut act = Act::begin(app, &actor.who).await?;
     lock_models(&mut act.tx, &[row.model_id]).await?;
     let state = store::lock(&mut act.tx, release).await?;
+    let state = if expiry::is_over(state, seen.approved_at, act.now) { LifecycleState::Expired } else { state };
     if state != LifecycleState::Approved {
         return Err(wrong_state(state, "Only an approved release is applied."));
     }
@@ -320,11 +329,19 @@ pub async fn cancel(app: &App, actor: &Actor, release: ReleaseId) -> Result<Rele
     list::show(app, actor, release).await
 }
 
+/// The kinds of tickets that decide on a release.
+pub(super) const TICKET_KINDS: [TicketKind; 3] =
+    [TicketKind::ReleaseApproval, TicketKind::RollbackApproval, TicketKind::FreezeOverride];
+
+/// What the tickets of a release have for their subjects.
+pub(super) fn subjects_of(release: ReleaseId) -> Vec<i64> {
+    (0..TICKETS_EACH).map(|position| release.0 * TICKETS_EACH + position).collect()
+}
+
 /// Takes back every ticket of a release that nobody answered.
 pub(super) async fn withdraw(act: &mut Act, release: ReleaseId, reason: &str) -> Result<()> {
-    let subjects: Vec<i64> = (0..TICKETS_EACH).map(|position| release.0 * TICKETS_EACH + position).collect();
-    for kind in [TicketKind::ReleaseApproval, TicketKind::RollbackApproval, TicketKind::FreezeOverride] {
-        approvals::withdraw_all(act, kind, &subjects, reason).await?;
+    for kind in TICKET_KINDS {
+        approvals::withdraw_all(act, kind, &subjects_of(release), reason).await?;
     }
     Ok(())
 }

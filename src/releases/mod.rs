@@ -24,6 +24,7 @@ use crate::words::Stage;
 mod api;
 mod ask;
 mod checks;
+mod expiry;
 mod list;
 mod pages;
 mod preview;
@@ -34,6 +35,7 @@ mod tests;
 mod work;
 
 pub use ask::{apply, cancel, create};
+pub use expiry::{expire_due, keep_expiring, ticket_expired};
 pub use list::{list, show, timeline};
 pub use preview::{preview, roll_back, show_preview};
 pub use work::{ticket_decided, took, was_told};

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -32,10 +32,13 @@ text_enum! {
         Rejected = "rejected",
         /// It was given up.
         Cancelled = "cancelled",
-        /// Nobody approved it in time.
+        /// Nobody approved it in time, or nobody applied it in time.
         Expired = "expired",
     }
 }
+
+/// For how long an approved release may be applied. What was agreed to has moved on by then.
+pub const APPROVAL_HOLDS: TimeDelta = TimeDelta::days(7);
 
 impl LifecycleState {
     /// Its icon, and the class of its status.

@@ -236,6 +236,30 @@ pub async fn end(
     .await
 }
 
+/// The approved releases that were approved by an instant and not applied since, with their models.
+pub async fn unused_since(db: &Db, instant: DateTime<Utc>) -> Result<Vec<(ReleaseId, ModelId)>, DbError> {
+    Query::new("SELECT release_id, model_id FROM releases WHERE lifecycle_state = 'approved' AND approved_at <= $1 ORDER BY release_id")
+        .bind(instant)
+        .all(db)
+        .await
+}
+
+/// The other releases of the preview's version into its environment that still wait, locked.
+pub async fn waiting(tx: &mut Tx, preview: &PreviewRow, but: ReleaseId) -> Result<Vec<ReleaseId>, DbError> {
+    let rows: Vec<(ReleaseId,)> = Query::new(
+        "SELECT release_id FROM releases WHERE environment_id = $1 AND version_id = $2 AND kind = $3 AND release_id <> $4
+             AND lifecycle_state IN ('pending_approval', 'approved') ORDER BY release_id",
+    )
+    .bind(preview.environment_id)
+    .bind(preview.version_id)
+    .bind(preview.kind)
+    .bind(but)
+    .for_update()
+    .all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
 /// Whether a decision on the release is still missing.
 pub async fn waits(tx: &mut Tx, release: ReleaseId) -> Result<bool, DbError> {
     Query::new(
@@ -289,7 +313,7 @@ pub async fn applied_before(
 ) -> Result<Option<(ReleaseId, VersionId)>, DbError> {
     Query::new(
         "SELECT release_id, version_id FROM releases WHERE environment_id = $1 AND model_id = $2 AND release_id <> $3
-             AND lifecycle_state IN ('applied', 'succeeded') ORDER BY ended_at DESC, release_id DESC LIMIT 1",
+             AND lifecycle_state = 'applied' ORDER BY ended_at DESC, release_id DESC LIMIT 1",
     )
     .bind(facts.environment_id)
     .bind(facts.model_id)
@@ -319,7 +343,7 @@ pub async fn was_applied(
 ) -> Result<bool, DbError> {
     Query::new(
         "SELECT EXISTS (SELECT 1 FROM releases WHERE environment_id = $1 AND model_id = $2 AND version_id = $3
-             AND lifecycle_state IN ('applied', 'rollback', 'succeeded', 'rolled_back'))",
+             AND lifecycle_state IN ('applied', 'rollback'))",
     )
     .bind(environment)
     .bind(model)
@@ -335,7 +359,7 @@ pub async fn once_applied(db: &Db, release: ReleaseId) -> Result<Vec<(VersionId,
         "SELECT DISTINCT v.version_id, v.number FROM releases r
          JOIN releases o ON o.environment_id = r.environment_id AND o.model_id = r.model_id AND o.version_id <> r.version_id
          JOIN versions v ON v.version_id = o.version_id
-         WHERE r.release_id = $1 AND o.lifecycle_state IN ('applied', 'rollback', 'succeeded', 'rolled_back')
+         WHERE r.release_id = $1 AND o.lifecycle_state IN ('applied', 'rollback')
          ORDER BY v.version_id DESC",
     )
     .bind(release)
@@ -343,11 +367,7 @@ pub async fn once_applied(db: &Db, release: ReleaseId) -> Result<Vec<(VersionId,
     .await
 }
 
-/// Rows imported from older systems have their states under older names.
-const VIEW: &str = "SELECT r.release_id, r.kind,
-        CASE r.lifecycle_state WHEN 'succeeded' THEN 'applied' WHEN 'rolled_back' THEN 'rollback' ELSE r.lifecycle_state END
-            AS lifecycle_state,
-        r.environment_id, e.name AS environment_name, e.stage, e.runtime AS runtime_type, e.region_id, g.code AS region_code,
+const VIEW: &str = "SELECT r.release_id, r.kind, r.lifecycle_state, r.environment_id, e.name AS environment_name, e.stage, e.runtime AS runtime_type, e.region_id, g.code AS region_code,
         r.model_id, m.name AS model_name, r.version_id, v.number AS version_number, r.preview_ref,
         p.expires_at AS preview_expires_at, r.apply_on_approval, r.freeze_reason, r.reason, r.requested_by_id,
         u.name AS requested_by, a.name AS approved_by, r.created_at, r.approved_at, r.ended_at, r.revision, r.diagnostics

@@ -35,6 +35,7 @@ mod metrics;
 mod migrations;
 mod readiness;
 mod readiness_property;
+mod release_ends;
 mod releases;
 mod reports;
 mod rollouts;

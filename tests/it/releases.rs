@@ -11,16 +11,16 @@ use crate::builder::{Model, Person, Region, Version};
 use crate::harness::T;
 
 /// A model with an owner, an operator, an approver and an environment.
-struct Scene {
-    anna: Person,
-    olga: Person,
-    greta: Person,
-    uk: Region,
-    model: Model,
-    environment: i64,
+pub struct Scene {
+    pub anna: Person,
+    pub olga: Person,
+    pub greta: Person,
+    pub uk: Region,
+    pub model: Model,
+    pub environment: i64,
 }
 
-async fn scene(t: &T, stage: &str) -> Scene {
+pub async fn scene(t: &T, stage: &str) -> Scene {
     let anna = t.person("Anna").await;
     let olga = t.person("Olga").role(Role::Operator).await;
     let greta = t.person("Greta").role(Role::GlobalApprover).await;
@@ -32,7 +32,7 @@ async fn scene(t: &T, stage: &str) -> Scene {
 }
 
 /// An approved version whose bytes are kept here.
-async fn version(scene: &Scene, number: &str) -> Version {
+pub async fn version(scene: &Scene, number: &str) -> Version {
     let bytes = format!("the bytes of {number}");
     let digest = hex::encode(sha2::Sha256::digest(&bytes));
     let made = scene.model.version(number).artifact(&digest).approved().await;
@@ -46,18 +46,18 @@ async fn version(scene: &Scene, number: &str) -> Version {
     made
 }
 
-async fn preview(scene: &Scene, version: &Version) -> Value {
+pub async fn preview(scene: &Scene, version: &Version) -> Value {
     let body = json!({ "environment_id": scene.environment, "version_id": version.id });
     scene.olga.post("/api/v1/releases/preview", body).await.expect(201).json()
 }
 
-async fn asked(scene: &Scene, version: &Version) -> Value {
+pub async fn asked(scene: &Scene, version: &Version) -> Value {
     let preview = preview(scene, version).await;
     let body = json!({ "preview_ref": preview["preview_ref"], "apply_on_approval": true });
     scene.olga.post("/api/v1/releases", body).await.expect(201).json()
 }
 
-async fn approved(scene: &Scene) {
+pub async fn approved(scene: &Scene) {
     let mine = scene.greta.get("/api/v1/approvals/inbox?view=mine&status=pending").await.ok().json();
     for ticket in mine["items"].as_array().unwrap() {
         let address = format!("/api/v1/approvals/inbox/{}/approve", ticket["ticket_id"]);
@@ -65,17 +65,17 @@ async fn approved(scene: &Scene) {
     }
 }
 
-async fn work(t: &T) {
+pub async fn work(t: &T) {
     while operations::work(t.app(), "test").await.unwrap() {}
 }
 
-async fn state(scene: &Scene, release: &Value) -> String {
+pub async fn state(scene: &Scene, release: &Value) -> String {
     let shown = scene.olga.get(&format!("/api/v1/releases/{}", release["release_id"])).await.ok().json();
     shown["lifecycle_state"].as_str().unwrap().to_owned()
 }
 
 /// Releases a version through to the end.
-async fn released(t: &T, scene: &Scene, version: &Version) -> Value {
+pub async fn released(t: &T, scene: &Scene, version: &Version) -> Value {
     let release = asked(scene, version).await;
     approved(scene).await;
     work(t).await;
