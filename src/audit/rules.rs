@@ -48,6 +48,7 @@ pub const ACTS: &[Act] = &[
     ("release.approved", "approved a release", "check", "is-ok"),
     ("release.cancel_asked", "asked for a release to be given up", "x", ""),
     ("release.cancelled", "cancelled a release", "x", ""),
+    ("release.expired", "let a release expire", "clock", "is-warn"),
     ("release.failed", "could not apply a release", "x", "is-bad"),
     ("release.pending_approval", "asked for a release’s approval", "inbox", ""),
     ("release.previewed", "previewed a release", "search", ""),
