@@ -20,6 +20,7 @@ mod demo;
 mod gateway;
 mod healthcheck;
 mod import;
+mod loadgen;
 mod migrate;
 mod openapi;
 mod remote;
@@ -84,6 +85,8 @@ enum Command {
     /// Look at deployments on a running server.
     #[command(subcommand)]
     Deployments(remote::Deployments),
+    /// Send requests to a deployment's endpoint, marked as synthetic, and tell how it answered.
+    Loadgen(loadgen::Args),
     /// Decide what waits in the approval inbox of a running server.
     #[command(subcommand)]
     Inbox(remote::Inbox),
@@ -127,6 +130,7 @@ impl Cli {
             Command::Gateway(args) => gateway::run(args).await,
             Command::Release(command) => remote::release(command).await,
             Command::Deployments(command) => remote::deployments(command).await,
+            Command::Loadgen(args) => loadgen::run(args).await,
             Command::Inbox(command) => remote::inbox(command).await,
             Command::Stop(args) => stop::run(args).await,
             Command::Config(command) => show::run(command),

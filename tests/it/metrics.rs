@@ -1,6 +1,8 @@
 //! Statistics: what an endpoint counts, as it is told later.
 
+use std::io::{BufRead as _, BufReader};
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use countersign::db::Query;
@@ -69,11 +71,16 @@ impl Endpoint {
 
 /// A deployment of Anna's model whose endpoint went live a moment after now.
 async fn scene(t: &T) -> (Person, Endpoint, Scraper, i64) {
+    let endpoint = Endpoint::start().await;
+    let (anna, deployment) = deployed(t, &endpoint.address).await;
+    (anna, endpoint, Scraper::new().unwrap(), deployment)
+}
+
+/// A deployment of Anna's model that answers at an address.
+async fn deployed(t: &T, address: &str) -> (Person, i64) {
     let anna = t.person("Anna").await;
     let uk = t.region("UK").await;
     let version = t.model("PD Mortgage").owned_by(&anna).in_regions([&uk]).await.version("1.0").approved().await;
-    let endpoint = Endpoint::start().await;
-    let scraper = Scraper::new().unwrap();
     let mut act = t.act().await;
     let environment: (i64,) = Query::new(
         "INSERT INTO environments (name, region_id, stage, runtime, state, endpoint, approval_required, preview_minutes, created_at)
@@ -91,14 +98,49 @@ async fn scene(t: &T) -> (Person, Endpoint, Scraper, i64) {
          WHERE v.version_id = $4 RETURNING deployment_id",
     )
     .bind(environment.0)
-    .bind(format!("{{\"url\":\"http://{}/metrics\"}}", endpoint.address))
+    .bind(format!("{{\"url\":\"http://{address}/metrics\"}}"))
     .bind(t.now())
     .bind(version.id)
     .one(&mut act.tx)
     .await
     .unwrap();
     act.commit().await.unwrap();
-    (anna, endpoint, scraper, deployment.0)
+    (anna, deployment.0)
+}
+
+/// A model server as a process of its own.
+struct Served {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Served {
+    fn start(artifact: &str) -> Self {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.args(["serve-model", "--artifact", artifact, "--name", "credit", "--port", "0", "--workers", "1"]);
+        command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/crates/serving/tests/fixtures"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        let ready: Value = serde_json::from_str(&first).unwrap();
+        Self { child, address: ready["address"].as_str().unwrap().to_owned() }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Runs `countersign loadgen` and reads what it says.
+async fn loadgen(line: &str) -> Value {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.arg("loadgen").arg("--json").args(line.split_whitespace());
+    let said = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    serde_json::from_slice(&said.stdout).unwrap()
 }
 
 async fn told(person: &Person, deployment: i64, query: &str) -> Value {
@@ -231,6 +273,30 @@ both! {
         }
         assert_eq!(counts[0], counts[1]);
         assert!(counts[0] <= 10, "{counts:?}");
+    }
+
+    async fn what_the_load_generator_counts_is_what_the_page_shows_apart_from_real_requests(t: T) {
+        let served = Served::start("credit-slow.onnx");
+        let (anna, deployment) = deployed(&t, &served.address).await;
+        let load = format!("http://{}/v2/models/credit --count 40 --clients 1", served.address);
+        let sent = loadgen(&load).await;
+        assert_eq!((sent["requests"].as_i64(), sent["errors"].as_i64()), (Some(40), Some(0)));
+        Scraper::new().unwrap().scrape(t.app()).await.unwrap();
+        let figures = told(&anna, deployment, "?synthetic=true").await["figures"].clone();
+        assert_eq!((&figures["requests"], &figures["samples"]), (&sent["requests"], &sent["requests"]));
+        for name in ["p50_ms", "p95_ms"] {
+            let (told, measured) = (figures[name].as_f64().unwrap(), sent[name].as_f64().unwrap());
+            // The page tells a percentile within 2 %; the client also waits for the way there and back, and for its turn
+            // on a busy machine.
+            let way = 10.0;
+            assert!(told > measured * 0.98 - way && told < measured * 1.02, "{name}: {told}, measured {measured}");
+        }
+        assert_eq!(told(&anna, deployment, "").await["figures"]["requests"], 0);
+        let page = anna.page(&format!("/deployments/{deployment}")).await.ok();
+        assert!(page.text("#statistics").contains("No traffic"), "none of them was real");
+        let apart = anna.page(&format!("/deployments/{deployment}?synthetic=true")).await.ok();
+        assert!(apart.text("#statistics .notice-warn").contains("synthetic"));
+        assert!(anna.page("/deployments").await.ok().text("#deployments tbody").contains("no traffic"));
     }
 
     async fn statistics_of_a_model_one_may_not_see_are_not_there(t: T) {
