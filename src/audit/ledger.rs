@@ -154,7 +154,7 @@ impl LedgerLine {
 impl From<Row> for LedgerLine {
     fn from(row: Row) -> Self {
         Self {
-            sentence: rules::sentence(&row.action),
+            sentence: rules::sentence(&row.action, row.after.as_deref()),
             href: rules::href(&row.entity, &row.entity_id, row.model_id),
             changes: rules::changes(row.before.as_deref(), row.after.as_deref()),
             seq: row.seq,

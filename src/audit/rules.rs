@@ -105,10 +105,18 @@ fn act(action: &str) -> Option<&'static Act> {
     ACTS.iter().find(|one| one.0 == action)
 }
 
-/// What was done, to be read after a name: `confirmed a deployment`.
+/// What was done, to be read after a name: `confirmed a deployment`. Where many acts of one kind follow one another,
+/// it says which of them it was.
 #[must_use]
-pub fn sentence(action: &str) -> String {
-    act(action).map_or_else(|| action.replace(['.', '_'], " "), |one| one.1.to_owned())
+pub fn sentence(action: &str, after: Option<&str>) -> String {
+    let words = act(action).map_or_else(|| action.replace(['.', '_'], " "), |one| one.1.to_owned());
+    let which = match action {
+        "release.step_started" | "release.step_succeeded" | "release.step_failed" => "step",
+        "deployment.observed" => "state",
+        _ => return words,
+    };
+    let which = fields(after).into_iter().find(|(name, _)| name == which);
+    which.map_or(words.clone(), |(_, value)| format!("{words}: {value}"))
 }
 
 /// The icon of an act and the class of its mark in a timeline.

@@ -34,7 +34,14 @@ fn every_act_that_is_recorded_has_words() {
 
 #[test]
 fn an_unknown_act_still_reads() {
-    assert_eq!(sentence("moon.landed_on"), "moon landed on");
+    assert_eq!(sentence("moon.landed_on", None), "moon landed on");
+}
+
+#[test]
+fn a_step_is_named() {
+    let after = r#"{"step":"Verify v2-0a1b2c3d","position":2}"#;
+    assert_eq!(sentence("release.step_started", Some(after)), "began a step of a release: Verify v2-0a1b2c3d");
+    assert_eq!(sentence("release.step_started", None), "began a step of a release");
 }
 
 #[test]

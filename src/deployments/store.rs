@@ -238,7 +238,8 @@ pub async fn note_drift(
     .push(DIFFERENCES)
     .push(" x WHERE NOT EXISTS (SELECT 1 FROM drift_findings f WHERE ")
     .push(SAME)
-    .push(") RETURNING drift_id, model_id, kind, detail")
+    // Another server may note the same at this moment.
+    .push(") ON CONFLICT DO NOTHING RETURNING drift_id, model_id, kind, detail")
     .bind(now)
     .all(tx)
     .await

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::audit::{Act, Record, Who};
 use crate::environments::{self, EnvironmentView};
 use crate::error::Result;
+use crate::ids::DeploymentId;
 use crate::metrics::MetricsSource;
 use crate::operations;
 
@@ -25,7 +26,8 @@ pub async fn keep_watching(app: App) {
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for round in 0_u64.. {
         beat.tick().await;
-        let everything = round % OBSERVE_EVERY == 0;
+        // Not in the first round: what was stopped is only being started then.
+        let everything = round % OBSERVE_EVERY == OBSERVE_EVERY - 1;
         if let Err(error) = watch(&app, everything).await {
             tracing::warn!(%error, "cannot look after the environments; trying again");
         }
@@ -42,7 +44,8 @@ async fn watch(app: &App, everything: bool) -> Result<()> {
                 if !events.is_empty() {
                     note(app, place, &events).await?;
                 }
-                if everything || !events.is_empty() {
+                // What was started again is observed once it has become ready.
+                if everything || events.iter().any(|event| event.kind != EventKind::Restarted) {
                     observe(app, place).await?;
                     changed = true;
                 }
@@ -106,9 +109,9 @@ async fn note(app: &App, place: &EnvironmentView, events: &[countersign_runtimes
         let Some(one) = known.get(&event.key) else { continue };
         let name = match event.kind {
             EventKind::Died => "deployment.died",
-            EventKind::Restarted | EventKind::Recovered => "deployment.restarted",
+            EventKind::Restarted => "deployment.restarted",
             EventKind::RestartFailed => "deployment.restart_failed",
-            EventKind::Stopped => continue,
+            EventKind::Recovered | EventKind::Stopped => continue,
         };
         let says = serde_json::json!({ "says": event.sentence, "log": event.tail });
         act.record(Record::new(name, "deployment", one.deployment_id).model(one.model_id).after(says));
@@ -131,9 +134,16 @@ async fn observe(app: &App, place: &EnvironmentView) -> Result<()> {
             return Ok(());
         }
     };
+    let known: Vec<DeploymentId> = deployments.into_iter().map(|one| one.deployment_id).collect();
     let mut act = act(app).await?;
+    // Another server may have observed the same: what it wrote down is read, not written twice.
+    environments::lock(&mut act, place.environment_id).await?;
     let now = act.now;
-    for one in deployments {
+    for one in store::applied_in(&mut act.tx, place.environment_id).await? {
+        // What was applied since is not in the picture.
+        if !known.contains(&one.deployment_id) {
+            continue;
+        }
         let found = found(&live, &one);
         if found.state != one.state {
             act.record(

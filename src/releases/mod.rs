@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::ids::{EnvironmentId, ModelId, RegionId, ReleaseId, TicketId, UserId, VersionId};
+use crate::ids::{DeploymentId, EnvironmentId, ModelId, RegionId, ReleaseId, TicketId, UserId, VersionId};
 use crate::operations::Step;
 use crate::web::Cursor;
 use crate::words::Stage;
@@ -225,6 +225,8 @@ pub struct ReleaseRow {
     pub approved_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
+    /// What it deployed; none until it is applied for the first time.
+    pub deployment_id: Option<DeploymentId>,
     /// How often it changed.
     pub revision: i64,
     #[serde(skip)]

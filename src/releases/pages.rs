@@ -9,7 +9,7 @@ use countersign_runtimes::canary::Limits;
 use countersign_runtimes::spec::CanaryStep;
 use serde::Deserialize;
 
-use super::rules::{Answer, LifecycleState};
+use super::rules::{APPROVAL_HOLDS, Answer, LifecycleState};
 use super::{
     ApplyBody, PreviewBody, PreviewView, ReleaseBody, ReleaseFilter, ReleaseRow, ReleaseView, RollbackBody,
     list as lists,
@@ -68,6 +68,13 @@ struct ShowPage {
 }
 
 impl ShowPage {
+    /// Until when an approved release can be applied.
+    fn apply_until(&self) -> Option<DateTime<Utc>> {
+        let release = &self.view.release;
+        let approved = release.lifecycle_state == LifecycleState::Approved;
+        release.approved_at.filter(|_| approved).map(|at| at + APPROVAL_HOLDS)
+    }
+
     fn may_cancel(&self) -> bool {
         use LifecycleState::{Applying, Approved, PendingApproval};
         self.may_apply && matches!(self.view.release.lifecycle_state, PendingApproval | Approved | Applying)
@@ -102,12 +109,12 @@ pub struct PreviewFields {
 impl PreviewFields {
     fn body(&self) -> Result<PreviewBody> {
         let mut fields = Fields::default();
-        let version_id = read(&mut fields, "version_id", &self.version_id, "Give the number of a version.");
+        let version_id = read(&mut fields, "version_id", &self.version_id, "Choose a version.");
         let environment_id = read(&mut fields, "environment_id", &self.environment_id, "Choose an environment.");
         let window = read::<u64>(&mut fields, "window", &self.window, "Give a number of seconds.");
         fields.done()?;
         let (Some(version_id), Some(environment_id)) = (version_id, environment_id) else {
-            return Err(crate::error::Error::field("version_id", "Give the number of a version."));
+            return Err(crate::error::Error::field("version_id", "Choose a version."));
         };
         let window = window.unwrap_or(60).clamp(1, 86_400);
         let limits = Limits::default();
@@ -164,6 +171,10 @@ pub async fn list(
 }
 
 async fn new_page(app: &App, visitor: &Visitor, fields: PreviewFields, refusal: Refusal) -> Result<Response> {
+    let versions = lists::releasable(app, &visitor.actor, fields.version_id.parse().ok()).await?;
+    let version = Select::filter("version_id", "Version", versions, Some(&fields.version_id), |(id, model, number)| {
+        (id, format!("{model} {number}"))
+    });
     let places = environments::list(app, &visitor.actor).await?;
     let chosen = Some(&fields.environment_id);
     let place = Select::filter("environment_id", "Environment", places, chosen, |one| {
@@ -177,7 +188,7 @@ async fn new_page(app: &App, visitor: &Visitor, fields: PreviewFields, refusal: 
     let way = Select::filter("strategy", "Strategy", ways, Some(&fields.strategy), |one| one);
     let status = refusal.status();
     let shell = Shell::new(app, visitor, "releases", "New release").await?;
-    let page = NewPage { shell, fields, refusal, selects: vec![place.required(), way.required()] };
+    let page = NewPage { shell, fields, refusal, selects: vec![version.required(), place.required(), way.required()] };
     Ok((status, html(&page)?).into_response())
 }
 

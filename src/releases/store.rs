@@ -146,6 +146,27 @@ pub async fn is_used(tx: &mut Tx, preview_ref: &str) -> Result<bool, DbError> {
         .map(|found| found.is_some())
 }
 
+/// The versions that can be released, by model and newest first: those whose bytes are here, and the chosen one. A
+/// member sees those of the models they have a relation to.
+pub async fn releasable(
+    db: &Db,
+    member: Option<UserId>,
+    now: DateTime<Utc>,
+    chosen: Option<VersionId>,
+) -> Result<Vec<(VersionId, String, String)>, DbError> {
+    Query::new(
+        "SELECT v.version_id, m.name, v.number FROM versions v JOIN models m ON m.model_id = v.model_id
+         LEFT JOIN artifacts a ON a.digest = v.artifact_digest WHERE ($1 IS NULL OR $2 IS NULL OR v.model_id IN ",
+    )
+    .push(RELATED_MODELS)
+    .push(") AND (a.stored OR v.version_id = $3) ORDER BY m.name, v.version_id DESC LIMIT 1000")
+    .bind(member)
+    .bind(now)
+    .bind(chosen)
+    .all(db)
+    .await
+}
+
 // Releases ----------------------------------------------------------------------------------------
 
 pub async fn insert(
@@ -370,7 +391,8 @@ pub async fn once_applied(db: &Db, release: ReleaseId) -> Result<Vec<(VersionId,
 const VIEW: &str = "SELECT r.release_id, r.kind, r.lifecycle_state, r.environment_id, e.name AS environment_name, e.stage, e.runtime AS runtime_type, e.region_id, g.code AS region_code,
         r.model_id, m.name AS model_name, r.version_id, v.number AS version_number, r.preview_ref,
         p.expires_at AS preview_expires_at, r.apply_on_approval, r.freeze_reason, r.reason, r.requested_by_id,
-        u.name AS requested_by, a.name AS approved_by, r.created_at, r.approved_at, r.ended_at, r.revision, r.diagnostics
+        u.name AS requested_by, a.name AS approved_by, r.created_at, r.approved_at, r.ended_at, r.revision, r.diagnostics,
+        (SELECT MAX(d.deployment_id) FROM deployments d WHERE d.release_id = r.release_id) AS deployment_id
     FROM releases r JOIN environments e ON e.environment_id = r.environment_id JOIN regions g ON g.region_id = e.region_id
     JOIN models m ON m.model_id = r.model_id JOIN versions v ON v.version_id = r.version_id
     JOIN release_previews p ON p.preview_ref = r.preview_ref JOIN users u ON u.user_id = r.requested_by_id

@@ -40,6 +40,7 @@ mod releases;
 mod reports;
 mod rollouts;
 mod serve_model;
+mod servers;
 mod statements;
 mod tasks;
 mod uploads;

@@ -105,6 +105,8 @@ both! {
         assert_eq!(names.last(), Some(&"release.previewed"));
         assert_eq!(names.first(), Some(&"release.applied"));
         assert_eq!(names.iter().filter(|name| **name == "release.step_succeeded").count(), 4);
+        let form = scene.olga.page("/releases/new?version_id=1").await.ok();
+        assert_eq!(form.texts("#f-version_id option[selected]"), ["PD Mortgage 2.0"]);
         for page in ["/releases", "/releases/1", "/releases/new?version_id=1", "/deployments", "/deployments/1", "/environments/1", "/drift"] {
             scene.olga.page(page).await.ok();
         }

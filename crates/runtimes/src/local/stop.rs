@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::environment::{Environment, Wanted};
+use super::slot::{Life, Slot};
 use super::{Local, files};
 use crate::diagnostics::Result;
 use crate::plan::Done;
@@ -85,12 +86,16 @@ impl Local {
         let patience = all.values().map(|wanted| wanted.spec.drain_within).max().unwrap_or_default();
         let ended = slot.end(Duration::from_secs(patience), &|_| ()).await;
         ended.map_err(|cause| self.slot_failure("stop", "the gateway", &slot, cause))?;
+        stopped(&slot).map_err(&unusable)?;
         let mut endings = Vec::new();
         for (key, wanted) in &all {
             let (slot, patience) = (environment.slot(key), Duration::from_secs(wanted.spec.drain_within));
+            let environment = &environment;
             endings.push(async move {
                 let ended = slot.end(patience, &|_| ()).await;
-                ended.map_err(|cause| self.slot_failure("stop", key, &slot, cause))
+                ended.map_err(|cause| self.slot_failure("stop", key, &slot, cause))?;
+                let told = stopped(&slot).map_err(self.unusable("stop"))?;
+                environment.want(&Wanted { told, ..wanted.clone() }).map_err(self.unusable("stop"))
             });
         }
         // One that cannot be stopped must not keep the others running.
@@ -106,4 +111,14 @@ impl Local {
             }),
         }
     }
+}
+
+/// Notes that a process was told to end. It did not die: when it is started again there is no death to be told.
+fn stopped(slot: &Slot) -> std::io::Result<String> {
+    let life = slot.life()?;
+    let nonce = life.nonce.clone();
+    if !nonce.is_empty() {
+        slot.record(&Life { exit: "It was stopped.".to_owned(), ..life })?;
+    }
+    Ok(nonce)
 }
