@@ -71,6 +71,7 @@ pub const ACTS: &[Act] = &[
     ("task.created", "scheduled a deployment", "calendar", ""),
     ("task.evidenced", "attached a release’s evidence to a deployment task", "rocket", ""),
     ("task.reassigned", "gave a deployment to its new owner", "user", ""),
+    ("task.unevidenced", "took a release’s evidence back from a deployment task", "undo", "is-warn"),
     ("team.changed", "changed a team", "people", ""),
     ("team.created", "added a team", "plus", ""),
     ("ticket.approved", "approved a ticket", "check", "is-ok"),

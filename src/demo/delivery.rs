@@ -14,8 +14,8 @@ use crate::words::Stage;
 
 /// A logistic regression on real credit applications.
 const CREDIT: &[u8] = include_bytes!("credit.onnx");
-/// The same, worse.
-const WORSE: &[u8] = include_bytes!("credit-worse.onnx");
+/// The same, until somebody asks for a loan of more than three years.
+const WORSE: &[u8] = include_bytes!("credit-fragile.onnx");
 
 impl Scene {
     /// Development, staging and production in two regions.
@@ -44,9 +44,10 @@ impl Scene {
         let model = self.model("Credit Scorecard", text, "anna", project, Tier2, &["US", "UK"]).await?;
         // Both are submitted before the first is approved: what is approved and not ratified blocks the next.
         let first = self.version("anna", model, Major, "First release: logistic regression.", &[], None).await?;
-        let worse = self.version("anna", model, Minor, "Fewer attributes, to answer faster.", &[], None).await?;
+        let worse =
+            self.version("anna", model, Minor, "Looks the term up in a table, to answer faster.", &[], None).await?;
         self.give(first, "credit.onnx", CREDIT).await?;
-        self.give(worse, "credit-worse.onnx", WORSE).await?;
+        self.give(worse, "credit-fragile.onnx", WORSE).await?;
         self.validated("anna", first, None).await
     }
 

@@ -166,6 +166,20 @@ impl TaskView {
         self
     }
 
+    /// The day on which a release brought it live, in its region: what the owner can ratify without typing it.
+    #[must_use]
+    pub fn served_since(&self) -> Option<NaiveDate> {
+        let known = serde_json::from_str::<serde_json::Value>(self.evidence.as_deref()?).ok()?;
+        let at: DateTime<Utc> = known["applied_at"].as_str()?.parse().ok()?;
+        Some(rules::today(at, self.time_zone.as_deref()))
+    }
+
+    /// Whether one click is enough to ratify it.
+    #[must_use]
+    pub fn can_ratify(&self) -> bool {
+        self.served_since().is_some() && !self.requires_override
+    }
+
     /// Where it goes live, as people read it.
     #[must_use]
     pub fn place(&self) -> &str {

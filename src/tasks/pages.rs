@@ -279,8 +279,14 @@ async fn confirm_chosen(app: &App, actor: &Actor, fields: &DialogFields) -> Resu
         if tasks.is_empty() {
             continue;
         }
+        // Whoever ratifies what a release has shown to serve types no date.
+        let shown = tasks.first().filter(|_| chosen.len() == 1 && fields.date.is_empty());
+        let date = match shown.and_then(|task| task.served_since()) {
+            Some(date) => date,
+            None => fields.date("actual_production_date")?,
+        };
         let with = Confirm {
-            actual_production_date: fields.date("actual_production_date")?,
+            actual_production_date: date,
             confirmation_notes: Some(fields.text.clone()),
             validation_override_reason: reason,
         };

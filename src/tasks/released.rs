@@ -51,7 +51,7 @@ pub async fn released(act: &mut Act, release: &Released) -> Result<Option<TaskId
             task
         }
     };
-    store::set_evidence(&mut act.tx, task, &release.evidence.to_string()).await?;
+    store::set_evidence(&mut act.tx, task, Some(&release.evidence.to_string())).await?;
     let says = json!({ "evidence": release.evidence });
     act.record(Record::new("task.evidenced", "task", task).model(release.model_id).after(says));
     act.tell("tasks");
@@ -59,7 +59,8 @@ pub async fn released(act: &mut Act, release: &Released) -> Result<Option<TaskId
     Ok(Some(task))
 }
 
-/// A rollback took a version out of production: where it was ratified live, that ends, and the pair is ready again.
+/// A rollback took a version out of production: where it was ratified live, that ends, and the pair is ready again. An
+/// open task loses its evidence: what it showed no longer serves.
 ///
 /// Source: 2-governance, *Ready to deploy*: a pair reappears if it is rolled back.
 ///
@@ -72,6 +73,12 @@ pub async fn rolled_back(
     version: VersionId,
     by: UserId,
 ) -> Result<()> {
+    let targets = store::targets(&mut act.tx, version, UserId(0)).await?;
+    if let Some(task) = targets.iter().find(|one| one.region_id == region).and_then(|one| one.open_task_id) {
+        store::set_evidence(&mut act.tx, task, None).await?;
+        act.record(Record::new("task.unevidenced", "task", task).model(model).reason("The release was rolled back."));
+        act.tell("tasks");
+    }
     let zone = store::zone(&mut act.tx, region).await?;
     let today = rules::today(act.now, Some(&zone));
     if store::end_interval(&mut act.tx, model, region, version, today).await? == 0 {

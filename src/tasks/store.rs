@@ -613,8 +613,12 @@ pub async fn reassign(tx: &mut Tx, models: &[ModelId]) -> Result<Vec<(TaskId, Mo
 // Releases ----------------------------------------------------------------------------------------
 
 /// Keeps what a release left behind for the owner.
-pub async fn set_evidence(tx: &mut Tx, task: TaskId, evidence: &str) -> Result<u64, DbError> {
-    Query::new("UPDATE deployment_tasks SET evidence = $2 WHERE task_id = $1").bind(task).bind(evidence).run(tx).await
+pub async fn set_evidence(tx: &mut Tx, task: TaskId, evidence: Option<&str>) -> Result<u64, DbError> {
+    Query::new("UPDATE deployment_tasks SET evidence = $2 WHERE task_id = $1")
+        .bind(task)
+        .bind(evidence.map(str::to_owned))
+        .run(tx)
+        .await
 }
 
 pub async fn zone(tx: &mut Tx, region: RegionId) -> Result<String, DbError> {

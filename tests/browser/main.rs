@@ -3,6 +3,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod chrome;
+#[allow(dead_code)]
+#[path = "../support/credit.rs"]
+mod credit;
+mod delivery;
 mod journey;
 mod pages;
 #[allow(dead_code)]

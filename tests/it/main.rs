@@ -22,6 +22,8 @@ mod backup;
 mod cli;
 mod concurrency;
 mod crash;
+#[path = "../support/credit.rs"]
+mod credit;
 mod delivery;
 mod deployments;
 mod documents;

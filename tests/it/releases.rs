@@ -266,9 +266,11 @@ both! {
         let (one, two) = (version(&scene, "1.0").await, version(&scene, "2.0").await);
         released(&t, &scene, &one).await;
         let release = released(&t, &scene, &two).await;
-        let confirm = json!({ "actual_production_date": t.today() });
-        let task = t.number("SELECT MAX(task_id) FROM deployment_tasks").await;
-        scene.anna.patch(&format!("/api/v1/deployment-tasks/{task}/confirm"), confirm).await.ok();
+        let task = t.number("SELECT MAX(task_id) FROM deployment_tasks").await.to_string();
+        let page = scene.anna.page("/my-deployment-tasks").await.ok();
+        assert_eq!(page.text(&format!("button[form=ratify][value='{task}']")), "Ratify");
+        scene.anna.submit(&page, "form#ratify", &[("task_id", &task)]).await.ok();
+        assert_eq!(t.number("SELECT COUNT(*) FROM deployment_tasks WHERE status = 'CONFIRMED'").await, 1);
         let never = scene.model.version("3.0").artifact(&"b".repeat(64)).approved().await;
         let address = format!("/api/v1/releases/{}/rollback", release["release_id"]);
         let body = json!({ "version_id": never.id, "reason": "Worse scores" });
