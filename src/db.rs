@@ -99,7 +99,8 @@ impl Db {
             .statement_cache_capacity(256)
             // Statements here are short and indexed: compiling them costs more than running them, and the
             // server's default for disks that turn makes it scan tables where an index is faster.
-            .options([("jit", "off"), ("random_page_cost", "1.1")])
+            // Planning one anew for its parameters costs several times its run, so each is planned once.
+            .options([("jit", "off"), ("random_page_cost", "1.1"), ("plan_cache_mode", "force_generic_plan")])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
             .max_connections(connections)
@@ -347,6 +348,13 @@ impl Query {
         self.values.push(value.into());
         let parameter = format!("${}", self.values.len());
         self.sql.to_mut().push_str(&clause.replace("{}", &parameter));
+        self
+    }
+
+    /// Reads no more than `rows`. The number stands in the text: a planner that knows how short the page is finds the
+    /// index that leads to it, and makes one plan for all who ask.
+    pub fn limit(mut self, rows: i64) -> Self {
+        self.sql.to_mut().push_str(&format!(" LIMIT {rows}"));
         self
     }
 

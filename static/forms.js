@@ -115,7 +115,7 @@ on("click", "a[data-swap]", (event, link) => {
   visit(link.href, "push");
 });
 
-const rowBoxes = (form) => [...form.elements].filter((e) => e.name === "task_id" && e.type === "checkbox" && !e.disabled);
+const rowBoxes = (form) => $$("td.check input[type=checkbox]", form).filter((box) => !box.disabled);
 
 function updateBulk() {
   for (const all of $$("input[data-check-all]")) {
@@ -131,7 +131,7 @@ on("change", "input[data-check-all]", (_, all) => {
   for (const box of rowBoxes(all.form)) box.checked = all.checked;
   updateBulk();
 });
-on("change", "input[name=task_id]", updateBulk);
+on("change", "td.check input", updateBulk);
 
 /** The deploy dialog: which dates show, and a button that says what it will do. */
 function updateDeploy() {

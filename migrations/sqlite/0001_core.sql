@@ -347,9 +347,11 @@ CREATE UNIQUE INDEX deployment_tasks_one_open ON deployment_tasks (version_id, C
 -- SQLite reads an index alone only if the condition's column stands in it too: hence the status.
 CREATE INDEX deployment_tasks_due ON deployment_tasks (planned_production_date, task_id)
     WHERE status IN ('PENDING', 'ADJUSTED');
-CREATE INDEX deployment_tasks_by_assignee ON deployment_tasks (assigned_to_id, planned_production_date, task_id, status)
+CREATE INDEX deployment_tasks_by_assignee
+    ON deployment_tasks (assigned_to_id, planned_production_date, task_id, region_id, model_id, version_id, status)
     WHERE status IN ('PENDING', 'ADJUSTED');
-CREATE INDEX deployment_tasks_open_by_model ON deployment_tasks (model_id, assigned_to_id, planned_production_date, status)
+CREATE INDEX deployment_tasks_open_by_model
+    ON deployment_tasks (model_id, assigned_to_id, planned_production_date, task_id, region_id, version_id, status)
     WHERE status IN ('PENDING', 'ADJUSTED');
 CREATE INDEX deployment_tasks_open_days ON deployment_tasks (region_id, planned_production_date, status)
     WHERE status IN ('PENDING', 'ADJUSTED');

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::rules::{ApprovalRule, Verdict};
 use super::{
-    Decision, Inbox, InboxFilter, MinorChangeRule, NewRule, Rulebook, TicketDetail, TicketView, decisions, expiry,
-    inbox, rulebook,
+    BulkApproval, BulkDecision, Decision, Inbox, InboxFilter, MinorChangeRule, NewRule, Rulebook, TicketDetail,
+    TicketView, decisions, expiry, inbox, rulebook,
 };
 use crate::app::App;
 use crate::error::{Problem, Result};
@@ -85,6 +85,20 @@ pub async fn approve(
     let decision = Decision { verdict: Verdict::Approve, comment: body.comment, revision };
     let ticket = decisions::decide(&app, &actor, ticket_id, decision).await?;
     Ok(Tagged(ticket.revision, ticket))
+}
+
+/// Approve several tickets of one kind.
+///
+/// Each succeeds or fails on its own.
+#[utoipa::path(post, path = "/approvals/inbox/bulk/approve", operation_id = "bulk_approve_tickets", tag = "Approvals",
+    request_body = BulkApproval,
+    responses((status = 200, body = BulkDecision), (status = 403, body = Problem), (status = 422, body = Problem)))]
+pub async fn approve_all(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Json(body): Json<BulkApproval>,
+) -> Result<Json<BulkDecision>> {
+    Ok(Json(super::approve_all(&app, &actor, body).await?))
 }
 
 /// Reject a ticket.

@@ -220,6 +220,8 @@ pub struct SubjectRegion {
     pub live_version_number: Option<String>,
     /// Since when.
     pub live_from: Option<chrono::NaiveDate>,
+    /// The number of the version that runs in production there, as observed.
+    pub running: Option<String>,
 }
 
 /// One thing that happened to a ticket.
@@ -341,6 +343,7 @@ fn truth_of(row: &Subject) -> Option<SubjectRegion> {
         ratified: row.live_version_id == Some(row.version_id),
         live_version_number: row.live_number.clone(),
         live_from: row.live_from,
+        running: row.running.clone(),
     })
 }
 

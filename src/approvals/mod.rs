@@ -18,6 +18,7 @@ use crate::ids::{EnvironmentId, ModelId, RegionId, TicketId, UserId, VersionId};
 use crate::words::Stage;
 
 mod api;
+mod bulk;
 mod decisions;
 mod expiry;
 mod inbox;
@@ -28,6 +29,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use bulk::{BulkApproval, BulkDecision, SeenTicket, TicketFailure, approve_all};
 pub use decisions::{Decision, assign, comment, decide};
 pub use expiry::{ask_again, expire_due, keep_expiring};
 pub use inbox::{Inbox, InboxFilter, TicketDetail, inbox, ticket};
@@ -60,6 +62,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(api::list))
         .routes(routes!(api::show))
         .routes(routes!(api::approve))
+        .routes(routes!(api::approve_all))
         .routes(routes!(api::reject))
         .routes(routes!(api::comment))
         .routes(routes!(api::assign))

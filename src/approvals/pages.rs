@@ -21,9 +21,14 @@ use crate::web::format::words;
 use crate::web::{Form, Path, Query, Select, Shell, Toast, Visitor, back_to, filters, html};
 use crate::words::{Priority, RiskTier, Stage};
 
+mod bulk;
+
+use bulk::BulkDialog;
+
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/inbox", get(list))
+        .route("/inbox/approve", get(bulk::choose).post(bulk::approve_all))
         .route("/inbox/{ticket_id}", get(show))
         .route("/inbox/{ticket_id}/decide", post(decide))
         .route("/inbox/{ticket_id}/comment", post(comment))
@@ -51,6 +56,9 @@ struct InboxPage {
     next_href: Option<String>,
     list: Inbox,
     filter: InboxFilter,
+    /// Whether any ticket of the page can be decided by the visitor.
+    decides: bool,
+    dialog: Option<BulkDialog>,
 }
 
 struct Tab {
@@ -61,10 +69,14 @@ struct Tab {
 }
 
 async fn list(State(app): State<App>, visitor: Visitor, Query(filter): Query<InboxFilter>) -> Result<Html<String>> {
-    let list = inbox::inbox(&app, &visitor.actor, &filter).await?;
+    html(&inbox_page(&app, &visitor, filter).await?)
+}
+
+async fn inbox_page(app: &App, visitor: &Visitor, filter: InboxFilter) -> Result<InboxPage> {
+    let list = inbox::inbox(app, &visitor.actor, &filter).await?;
     let choices = store::choices(&app.db).await?;
-    let shell = Shell::new(&app, &visitor, "inbox", "Approval inbox").await?;
-    html(&InboxPage::new(shell, app.now(), filter, list, &choices))
+    let shell = Shell::new(app, visitor, "inbox", "Approval inbox").await?;
+    Ok(InboxPage::new(shell, app.now(), filter, list, &choices))
 }
 
 impl InboxPage {
@@ -98,12 +110,21 @@ impl InboxPage {
             first_href: href(InboxFilter { cursor: None, ..filter.clone() }),
             next_href: list.next_cursor.clone().map(|next| href(InboxFilter { cursor: Some(next), ..filter.clone() })),
             selects: selects(&filter, view, choices),
+            decides: list.items.iter().any(|one| one.can_decide),
+            dialog: None,
             shell,
             now,
             view,
             list,
             filter,
         }
+    }
+}
+
+impl InboxPage {
+    /// The address of the list as it is shown.
+    fn list_href(&self) -> String {
+        href(self.filter.clone())
     }
 }
 
@@ -120,6 +141,7 @@ fn selects(filter: &InboxFilter, view: View, choices: &[Choices]) -> Vec<Select>
         Select::filter("risk", "Risk", Risk::ALL, filter.risk, |one| (*one, words(one.as_str()))),
         Select::filter("priority", "Priority", Priority::ALL, filter.priority, |one| (*one, words(one.as_str()))),
         Select::filter("region_id", "Region", of("region"), filter.region_id, row),
+        Select::filter("environment_id", "Environment", of("environment"), filter.environment_id, row),
         Select::filter("project_id", "Project", of("project"), filter.project_id, row),
         Select::filter("team_id", "Team", of("team"), filter.team_id, row),
     ];

@@ -13,7 +13,7 @@ mod view;
 
 pub use view::{
     Candidate, Choices, DECIDABLE, Past, PreviewedRelease, Subject, TicketCounts, TicketView, candidates, choices,
-    counts, history, list, release, subjects, view,
+    chosen, counts, history, list, release, subjects, view,
 };
 
 /// A ticket as a decision needs it.

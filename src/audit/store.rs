@@ -112,7 +112,8 @@ pub async fn following(db: &Db, filter: &LedgerFilter, after: i64, last: i64) ->
     matching(Query::new(ENTRY).push(" WHERE TRUE"), filter)
         .when(" AND l.seq > {}", Some(after))
         .when(" AND l.seq <= {}", Some(last))
-        .when(" ORDER BY l.seq LIMIT {}", Some(AT_ONCE))
+        .push(" ORDER BY l.seq")
+        .limit(AT_ONCE)
         .all(db)
         .await
 }
@@ -121,7 +122,8 @@ pub async fn following(db: &Db, filter: &LedgerFilter, after: i64, last: i64) ->
 pub async fn page(db: &Db, filter: &LedgerFilter, limit: i64, before: Option<i64>) -> Result<Vec<Row>, DbError> {
     matching(Query::new(ENTRY).push(" WHERE TRUE"), filter)
         .when(" AND l.seq < {}", before)
-        .when(" ORDER BY l.seq DESC LIMIT {}", Some(limit + 1))
+        .push(" ORDER BY l.seq DESC")
+        .limit(limit + 1)
         .all(db)
         .await
 }
@@ -155,7 +157,8 @@ pub async fn of_model(
         .push(" WHERE l.model_id = $1")
         .bind(model)
         .when(" AND l.seq < {}", before)
-        .when(" ORDER BY l.seq DESC LIMIT {}", Some(limit + 1))
+        .push(" ORDER BY l.seq DESC")
+        .limit(limit + 1)
         .all(conn)
         .await
 }

@@ -149,13 +149,13 @@ pub struct ReadyPage {
 pub async fn ready_page(app: &App, actor: &Actor, filter: &ReadyFilter) -> Result<ReadyPage> {
     let limit = paging::limit(filter.limit)?;
     let after = filter.cursor.as_ref().map(Cursor::keys).transpose()?;
-    let rows = store::pairs(&app.db, audience(app, actor), filter, after, limit + 1).await?;
+    let who = (actor.user_id, app.now());
+    let rows = store::pairs(&app.db, audience(app, actor), who, filter, after, limit + 1).await?;
     let total = rows.first().map_or(0, |row| row.total);
     let page = paging::Page::cut(rows, limit, |row| (row.validation_approved_date, row.version_id, row.region_id));
     let today = app.now().date_naive();
-    let sees_all = actor.can(app, Action::ReadyViewAll, &[]) && !actor.can(app, Action::TaskCreate, &[]);
-    let all_for = sees_all.then_some(actor.user_id);
-    let items = page.items.into_iter().map(|row| row.into_item(today, all_for)).collect();
+    let deploys_all = actor.can(app, Action::TaskCreate, &[]);
+    let items = page.items.into_iter().map(|row| row.into_item(today, actor.user_id, deploys_all)).collect();
     Ok(ReadyPage { items, total, next_cursor: page.next_cursor })
 }
 

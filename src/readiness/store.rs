@@ -1,6 +1,6 @@
 //! The SQL of readiness.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{Audience, ReadyFilter, ReadyItem, ReadySort};
 use crate::db::{Db, DbError, Query, Tx, json_list};
@@ -26,12 +26,16 @@ pub struct PairRow {
     superseded: bool,
     owner_id: UserId,
     regional_owner_id: Option<UserId>,
+    /// Whether the person who looks may deploy the model for its owner.
+    is_lent: bool,
     /// How many pairs the filter matches, this page or not.
     pub total: i64,
 }
 
 impl PairRow {
-    pub fn into_item(self, today: NaiveDate, all_for: Option<UserId>) -> ReadyItem {
+    /// The pair as it is shown to a person who deploys everything, or only what is theirs.
+    pub fn into_item(self, today: NaiveDate, person: UserId, deploys_all: bool) -> ReadyItem {
+        let is_theirs = self.owner_id == person || self.regional_owner_id == Some(person) || self.is_lent;
         ReadyItem {
             model_id: self.model_id,
             model_name: self.model_name,
@@ -47,7 +51,7 @@ impl PairRow {
             current_deployed_version: self.current_deployed_version,
             pending_task_id: self.pending_task_id,
             superseded: self.superseded,
-            may_deploy: all_for.is_none_or(|person| self.owner_id == person || self.regional_owner_id == Some(person)),
+            may_deploy: deploys_all || is_theirs,
         }
     }
 }
@@ -78,6 +82,7 @@ fn filtered(query: Query, filter: &ReadyFilter) -> Query {
 pub async fn pairs(
     db: &Db,
     audience: Audience,
+    (person, now): (UserId, DateTime<Utc>),
     filter: &ReadyFilter,
     after: Option<Key>,
     rows: i64,
@@ -87,7 +92,7 @@ pub async fn pairs(
             "SELECT p.model_id, m.name AS model_name, p.version_id, v.number AS version_number, p.region_id,
                     r.code AS region_code, r.name AS region_name, p.request_id AS validation_request_id,
                     p.approved_date AS validation_approved_date, p.requires_regional_approval, p.superseded, p.owner_id,
-                    p.regional_owner_id, p.total,
+                    p.regional_owner_id, p.total, lent.user_id IS NOT NULL AS is_lent,
                     (SELECT lv.number FROM region_deployments d JOIN versions lv ON lv.version_id = d.version_id
                      WHERE d.model_id = p.model_id AND d.region_id = p.region_id AND d.live_to IS NULL) AS current_deployed_version,
                     (SELECT MIN(t.task_id) FROM deployment_tasks t
@@ -113,11 +118,14 @@ pub async fn pairs(
     };
     query
         .push(order)
-        .when(" LIMIT {}", Some(rows))
+        .limit(rows)
         .push(
             ") p JOIN models m ON m.model_id = p.model_id JOIN versions v ON v.version_id = p.version_id
-               JOIN regions r ON r.region_id = p.region_id",
+               JOIN regions r ON r.region_id = p.region_id
+               LEFT JOIN delegations lent ON lent.model_id = p.model_id AND lent.can_deploy AND lent.revoked_at IS NULL",
         )
+        .when(" AND lent.user_id = {}", Some(person))
+        .when(" AND (lent.expires_at IS NULL OR lent.expires_at > {})", Some(now))
         .push(order)
         .all(db)
         .await

@@ -423,7 +423,8 @@ pub async fn page(
         .when(" AND r.version_id = {}", filter.version_id)
         .when(" AND (r.created_at, r.release_id) < ({}", after.map(|keys| keys.0))
         .when(", {})", after.map(|keys| keys.1))
-        .when(" ORDER BY r.created_at DESC, r.release_id DESC LIMIT {}", Some(limit + 1))
+        .push(" ORDER BY r.created_at DESC, r.release_id DESC")
+        .limit(limit + 1)
         .all(db)
         .await
 }

@@ -100,6 +100,59 @@ both! {
         assert_eq!(t.person("Stranger").await.get("/api/v1/approvals/inbox?view=all").await.ok().json()["counts"]["all"], 0);
     }
 
+    async fn like_tickets_are_approved_together_each_on_its_own(t: T) {
+        let s = scene(&t).await;
+        let other = t.model("Other").owned_by(&s.owner).in_regions([&s.uk]).await;
+        pending(&s.validator, &s.version).await;
+        pending(&s.validator, &other.version("1.0").await).await;
+        let tickets = mine(&s.global).await;
+        let ids: Vec<i64> = tickets.iter().map(|one| one["ticket_id"].as_i64().unwrap()).collect();
+        s.validator.post(&format!("/api/v1/approvals/inbox/{}/comment", ids[1]), json!({ "comment": "Wait." })).await.ok();
+
+        let seen: Vec<_> = ids.iter().map(|id| json!({ "ticket_id": id, "revision": 1 })).collect();
+        let path = "/api/v1/approvals/inbox/bulk/approve";
+        let answer = s.global.post(path, json!({ "tickets": seen, "comment": "Both read." })).await.ok().json();
+        assert_eq!(answer["approved"][0]["ticket_id"], ids[0]);
+        assert_eq!(answer["approved"][0]["comment"], "Both read.");
+        assert_eq!((&answer["failed"][0]["ticket_id"], &answer["failed"][0]["problem"]["code"]), (&json!(ids[1]), &json!("stale")));
+        assert_eq!(mine(&s.global).await.len(), 1);
+
+        s.owner.post(path, json!({ "tickets": seen })).await.refused(403, "forbidden");
+        s.global.post(path, json!({ "tickets": [] })).await.refused(422, "invalid");
+    }
+
+    async fn tickets_of_several_kinds_are_not_approved_together(t: T) {
+        let s = scene(&t).await;
+        let both = t.person("Both").role(Role::GlobalApprover).role(Role::Compliance).await;
+        pending(&s.validator, &s.version).await;
+        let task = s.version.scheduled_in(&[&s.uk], &t.today().to_string()).await[0];
+        let body = json!({ "actual_production_date": t.today(), "validation_override_reason": "It had to go live before its validation." });
+        s.owner.patch(&format!("/api/v1/deployment-tasks/{task}/confirm"), body).await.ok();
+        let tickets = mine(&both).await;
+        assert_eq!(tickets.len(), 2, "{tickets:?}");
+        let seen: Vec<_> = tickets.iter().map(|one| json!({ "ticket_id": one["ticket_id"], "revision": 1 })).collect();
+        both.post("/api/v1/approvals/inbox/bulk/approve", json!({ "tickets": seen })).await.refused(422, "invalid");
+        assert_eq!(mine(&both).await.len(), 2);
+    }
+
+    async fn several_tickets_are_approved_from_the_list_without_a_script(t: T) {
+        let s = scene(&t).await;
+        pending(&s.validator, &s.version).await;
+        let ticket = mine(&s.global).await.remove(0);
+        let id = ticket["ticket_id"].as_i64().unwrap();
+        let back = "/inbox?kind=validation_approval";
+        let address = format!("/inbox/approve?back={}&ticket_id={id}", back.replace('=', "%3D").replace('?', "%3F"));
+        let dialog = s.global.page(&address).await.ok();
+        assert_eq!(dialog.text("#modal h2"), "Approve 1 ticket");
+        s.validator.post(&format!("/api/v1/approvals/inbox/{id}/comment"), json!({ "comment": "Wait." })).await.ok();
+        let again = s.global.submit(&dialog, "#modal form", &[("comment", "Read.")]).await.expect(422);
+        assert!(again.text("#modal .notice-bad").contains("revision 2"));
+        let done = s.global.submit(&again, "#modal form", &[]).await.ok();
+        assert!(done.text(".toast").contains("1 ticket approved."));
+        assert_eq!(mine(&s.global).await.len(), 0);
+        assert_eq!(s.global.page("/inbox/approve").await.ok().text("#modal h2"), "Nothing to approve here");
+    }
+
     async fn decisions_work_as_plain_forms(t: T) {
         let s = scene(&t).await;
         pending(&s.validator, &s.version).await;

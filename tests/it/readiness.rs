@@ -134,6 +134,23 @@ both! {
         assert_eq!(dora.get(READY).await.ok().json()["total_count"], 0);
     }
 
+    async fn an_overseer_deploys_what_was_lent_to_them_and_nothing_else(t: T) {
+        let (anna, olga) = (t.person("Anna").await, t.person("Olga").role(Role::Operator).await);
+        let us = t.region("US").await;
+        let lent = t.model("PD Mortgage").owned_by(&anna).in_regions([&us]).await;
+        let other = t.model("LGD Mortgage").owned_by(&anna).in_regions([&us]).await;
+        for model in [&lent, &other] {
+            model.version("2.1").approved().await;
+        }
+        anna.post(&format!("/api/v1/models/{}/delegations", lent.id),
+            json!({ "user_id": olga.id, "can_deploy": true, "can_submit_changes": false, "expires_at": null })).await.ok();
+        let items = olga.get(READY).await.ok().json()["items"].clone();
+        for item in items.as_array().unwrap() {
+            assert_eq!(item["may_deploy"], item["model_id"] == json!(lent.id), "{item}");
+        }
+        assert_eq!(items.as_array().unwrap().len(), 2);
+    }
+
     async fn the_list_is_paged_and_filtered_with_counts_of_everything(t: T) {
         let anna = t.person("Anna").await;
         let (us, uk) = (t.region("US").await, t.region("UK").await);

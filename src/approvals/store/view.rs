@@ -5,10 +5,11 @@ use serde::Serialize;
 
 use crate::approvals::inbox::{InboxFilter, TicketSort};
 use crate::approvals::rules::{Risk, TicketAction, TicketKind, TicketState, View};
-use crate::db::{Conn, Db, DbError, Query};
+use crate::db::{Conn, Db, DbError, Query, json_list};
 use crate::identity::Role;
 use crate::identity::access::VISIBLE_MODEL;
 use crate::ids::{ModelId, ProjectId, RegionId, ReleaseId, RequestId, TaskId, TicketId, UserId, VersionId};
+use crate::truths::RUNNING;
 use crate::words::{Priority, RiskTier, ValidationState};
 
 /// The condition on `i`, a row of `approval_inbox_items`, that holds for the tickets a person can
@@ -177,6 +178,21 @@ pub async fn view(
     visible(query, sees_all).optional(conn).await
 }
 
+/// Those of these tickets that the person may see.
+pub async fn chosen(
+    db: &Db,
+    person: UserId,
+    sees_all: bool,
+    tickets: &[TicketId],
+    now: DateTime<Utc>,
+) -> Result<Vec<TicketView>, DbError> {
+    let query = Query::new(ticket_view!(" WHERE i.ticket_id IN (SELECT CAST(value AS BIGINT) FROM json_each($3))"))
+        .bind(person)
+        .bind(now)
+        .bind(json_list(tickets));
+    visible(query, sees_all).push(" ORDER BY i.ticket_id").all(db).await
+}
+
 /// A page of tickets, and one row more.
 pub async fn list(
     db: &Db,
@@ -204,11 +220,13 @@ pub async fn list(
         TicketSort::Due => query
             .when(" AND (i.due_at, i.ticket_id) > ({}", due)
             .when(", {})", id)
-            .when(" ORDER BY i.due_at, i.ticket_id LIMIT {}", Some(limit + 1)),
+            .push(" ORDER BY i.due_at, i.ticket_id")
+            .limit(limit + 1),
         TicketSort::DueLast => query
             .when(" AND (i.due_at, i.ticket_id) < ({}", due)
             .when(", {})", id)
-            .when(" ORDER BY i.due_at DESC, i.ticket_id DESC LIMIT {}", Some(limit + 1)),
+            .push(" ORDER BY i.due_at DESC, i.ticket_id DESC")
+            .limit(limit + 1),
     }
     .all(db)
     .await
@@ -297,13 +315,14 @@ pub struct Choices {
     pub label: String,
 }
 
-/// The regions, projects and teams that tickets can be filtered by.
+/// The regions, projects, teams and environments that tickets can be filtered by.
 pub async fn choices(db: &Db) -> Result<Vec<Choices>, DbError> {
     Query::new(
         "SELECT 'region' AS what, region_id AS id, code AS label FROM regions
          UNION ALL SELECT 'team', team_id, name FROM teams
          UNION ALL SELECT 'project', p.project_id, p.name FROM projects p
              WHERE EXISTS (SELECT 1 FROM approval_inbox_items i WHERE i.project_id = p.project_id)
+         UNION ALL SELECT 'environment', environment_id, name FROM environments
          ORDER BY 1, 3, 2",
     )
     .all(db)
@@ -369,6 +388,7 @@ pub struct Subject {
     pub live_version_id: Option<VersionId>,
     pub live_number: Option<String>,
     pub live_from: Option<NaiveDate>,
+    pub running: Option<String>,
 }
 
 /// The versions a ticket decides on, a row a target region: what the three truths are made of.
@@ -382,8 +402,11 @@ pub async fn subjects(db: &Db, ticket: TicketId) -> Result<Vec<Subject>, DbError
                 EXISTS (SELECT 1 FROM validation_regions vr WHERE vr.request_id = vv.request_id AND vr.region_id = r.region_id)
                     AS in_scope,
                 ra.granted_at AS regional_approval_at,
-                d.version_id AS live_version_id, lv.number AS live_number, d.live_from
-         FROM versions v
+                d.version_id AS live_version_id, lv.number AS live_number, d.live_from, ",
+    )
+    .push(RUNNING)
+    .push(
+        "FROM versions v
          JOIN models m ON m.model_id = v.model_id
          JOIN users su ON su.user_id = v.submitted_by_id
          LEFT JOIN artifacts af ON af.digest = v.artifact_digest

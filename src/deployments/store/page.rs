@@ -37,7 +37,7 @@ pub async fn page(
         .when(behind, key)
         .when(", {})", number)
         .push(order)
-        .when(" LIMIT {}", Some(limit + 1))
+        .limit(limit + 1)
         .all(db)
         .await
 }

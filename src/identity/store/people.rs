@@ -77,7 +77,8 @@ pub async fn list(
     filtered(Query::new(PEOPLE), filter)
         .when(" AND (LOWER(u.name), u.user_id) > ({}, ", name)
         .when("{})", user)
-        .when(" ORDER BY LOWER(u.name), u.user_id LIMIT {}", Some(limit))
+        .push(" ORDER BY LOWER(u.name), u.user_id")
+        .limit(limit)
         .push(ROLES)
         .all(db)
         .await

@@ -70,11 +70,8 @@ pub async fn list(
         ") AS total_count
          FROM models m JOIN users o ON o.user_id = m.owner_id JOIN projects p ON p.project_id = m.project_id WHERE TRUE",
     );
-    let query = matching(query, app, actor, filter)?
-        .when(after, text)
-        .when(", {})", number)
-        .push(order)
-        .when(" LIMIT {}", Some(limit + 1));
+    let query =
+        matching(query, app, actor, filter)?.when(after, text).when(", {})", number).push(order).limit(limit + 1);
     Ok(query.all(&app.db).await?)
 }
 

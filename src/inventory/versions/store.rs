@@ -58,7 +58,7 @@ pub async fn rows(db: &Db, model: ModelId, after: Option<VersionId>, limit: i64)
     .bind(model)
     .when(" AND v.version_id < {}", after)
     .push(" ORDER BY v.version_id DESC")
-    .when(" LIMIT {}", Some(limit + 1))
+    .limit(limit + 1)
     .all(db)
     .await
 }

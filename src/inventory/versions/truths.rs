@@ -8,6 +8,7 @@ use crate::db::{Db, DbError, Query};
 use crate::error::Result;
 use crate::ids::{ModelId, RegionId, RequestId, TaskId, VersionId};
 use crate::inventory::rules::{Agreement, TruthFacts, agreement};
+use crate::truths::RUNNING;
 
 /// The three truths about one version in one region.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
@@ -234,13 +235,11 @@ async fn rows(db: &Db, condition: &'static str, id: i64) -> Result<Vec<Row>, DbE
                 d.live_from, d.live_to, (o.override_id IS NOT NULL) AS overridden,
                 (o.override_id IS NOT NULL AND o.closed_at IS NULL) AS override_open,
                 l.version_id AS current_version_id, lv.number AS current_number, lvv.completed_at AS current_approved_at,
-                t.task_id AS pending_task_id, t.planned_production_date AS task_planned_date,
-                (SELECT rv.number FROM deployments rd JOIN environments re ON re.environment_id = rd.environment_id
-                 JOIN versions rv ON rv.version_id = rd.version_id
-                 WHERE rd.model_id = v.model_id AND re.region_id = r.region_id AND re.stage = 'production'
-                   AND rd.ended_at IS NULL AND rd.state IN ('active', 'paused')
-                 ORDER BY rd.deployment_id DESC LIMIT 1) AS running
-         FROM version_targets vt JOIN versions v ON v.version_id = vt.version_id JOIN regions r ON r.region_id = vt.region_id
+                t.task_id AS pending_task_id, t.planned_production_date AS task_planned_date, ",
+    )
+    .push(RUNNING)
+    .push(
+        "FROM version_targets vt JOIN versions v ON v.version_id = vt.version_id JOIN regions r ON r.region_id = vt.region_id
          JOIN models m ON m.model_id = v.model_id
          LEFT JOIN minor_change_rules rule ON rule.risk_tier = m.risk_tier
          LEFT JOIN version_requests vq ON vq.version_id = v.version_id

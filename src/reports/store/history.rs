@@ -35,7 +35,7 @@ pub async fn page(
     .when(" AND (d.live_from, d.region_deployment_id) < ({}", day)
     .when(", {})", id)
     .push(" ORDER BY d.live_from DESC, d.region_deployment_id DESC")
-    .when(" LIMIT {}", Some(limit + 1))
+    .limit(limit + 1)
     .all(db)
     .await
 }

@@ -47,7 +47,7 @@ pub async fn models(
         .when(" AND (m.name, m.model_id) > ({}", name)
         .when(", {})", id)
         .push(" ORDER BY m.name, m.model_id")
-        .when(" LIMIT {}", Some(limit + 1))
+        .limit(limit + 1)
         .all(db)
         .await
 }

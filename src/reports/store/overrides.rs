@@ -57,7 +57,7 @@ pub async fn page(
     .when(" AND (o.opened_at, o.override_id) < ({}", after.map(|keys| keys.0))
     .when(", {})", after.map(|keys| keys.1))
     .push(" ORDER BY o.opened_at DESC, o.override_id DESC")
-    .when(" LIMIT {}", Some(limit + 1))
+    .limit(limit + 1)
     .all(db)
     .await?;
     Ok(rows.into_iter().map(|row| row.finish(as_of)).collect())

@@ -118,15 +118,14 @@ pub async fn list(
     let (date, id) = after.unzip();
     match filter.sort.unwrap_or(RequestSort::Newest) {
         RequestSort::Newest => {
-            query.when(" AND r.request_id < {}", id).when(" ORDER BY r.request_id DESC LIMIT {}", Some(limit + 1))
+            query.when(" AND r.request_id < {}", id).push(" ORDER BY r.request_id DESC").limit(limit + 1)
         }
-        RequestSort::Oldest => {
-            query.when(" AND r.request_id > {}", id).when(" ORDER BY r.request_id LIMIT {}", Some(limit + 1))
-        }
+        RequestSort::Oldest => query.when(" AND r.request_id > {}", id).push(" ORDER BY r.request_id").limit(limit + 1),
         RequestSort::Target => query
             .when(" AND (COALESCE(r.target_date, $3), r.request_id) > ({}", date)
             .when(", {})", id)
-            .when(" ORDER BY COALESCE(r.target_date, $3), r.request_id LIMIT {}", Some(limit + 1)),
+            .push(" ORDER BY COALESCE(r.target_date, $3), r.request_id")
+            .limit(limit + 1),
     }
     .all(db)
     .await
