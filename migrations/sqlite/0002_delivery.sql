@@ -135,6 +135,8 @@ CREATE TABLE deployments (
     reason         TEXT,
     endpoint       TEXT NOT NULL,
     metrics_source TEXT,
+    -- Where others who run it say that it is ready; none for what this product runs itself.
+    readiness_url  TEXT,
     weight         BIGINT NOT NULL DEFAULT 0,
     digest         TEXT NOT NULL,
     running_digest TEXT,
@@ -152,6 +154,7 @@ CREATE TABLE deployments (
     revision       BIGINT NOT NULL DEFAULT 1
 );
 CREATE UNIQUE INDEX deployments_by_release ON deployments (release_id) WHERE release_id IS NOT NULL;
+CREATE UNIQUE INDEX deployments_external ON deployments (endpoint) WHERE readiness_url IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX deployments_by_environment ON deployments (environment_id, model_id, state);
 CREATE INDEX deployments_by_version ON deployments (version_id);
 CREATE INDEX deployments_by_model ON deployments (model_id, deployment_id);

@@ -54,6 +54,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let relay = tokio::spawn(Live::relay(app.clone()));
     let working = tokio::spawn(operations::keep_working(app.clone()));
     let watching = tokio::spawn(deployments::keep_watching(app.clone()));
+    let probing = tokio::spawn(deployments::keep_probing(app.clone()));
     let measuring = tokio::spawn(crate::metrics::keep_measuring(app.clone()));
     let expiry = tokio::spawn(crate::approvals::keep_expiring(app.clone()));
     let unused = tokio::spawn(crate::releases::keep_expiring(app.clone()));
@@ -64,6 +65,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     unused.abort();
     working.abort();
     watching.abort();
+    probing.abort();
     measuring.abort();
     app.db.close().await;
     Ok(())

@@ -57,14 +57,9 @@ pub async fn act(app: &App, actor: &Actor, deployment: DeploymentId, verb: Verb)
     let seen = list::show(app, actor, deployment).await?;
     access::authorise(app, &app.db, actor, Action::DeploymentManage, seen.model_id).await?;
     let after = reachable(&seen, verb)?;
-    if operations::is_busy(&app.db, seen.environment_id).await? {
-        return Err(operations::busy_error());
+    if !seen.external {
+        on_machine(app, &seen, verb).await?;
     }
-    let place = environments::read(app, seen.environment_id).await?;
-    let target = environments::target(app, place.environment_id, &place.endpoint)?;
-    reach(app, &target, &seen, verb).await.map_err(|why| {
-        Error::new(&error::RUNTIME_FAILED, why.message.clone()).hint(why.hint.clone()).fact("diagnostics", &why)
-    })?;
     let mut act = Act::begin(app, &actor.who).await?;
     access::lock_models(&mut act.tx, &[seen.model_id]).await?;
     let now = act.now;
@@ -80,9 +75,25 @@ pub async fn act(app: &App, actor: &Actor, deployment: DeploymentId, verb: Verb)
     list::show(app, actor, deployment).await
 }
 
+/// Has the machine do it.
+async fn on_machine(app: &App, seen: &DeploymentView, verb: Verb) -> Result<()> {
+    if operations::is_busy(&app.db, seen.environment_id).await? {
+        return Err(operations::busy_error());
+    }
+    let place = environments::read(app, seen.environment_id).await?;
+    let target = environments::target(app, place.environment_id, &place.endpoint)?;
+    reach(app, &target, seen, verb).await.map_err(|why| {
+        Error::new(&error::RUNTIME_FAILED, why.message.clone()).hint(why.hint.clone()).fact("diagnostics", &why)
+    })
+}
+
+/// The state that is reached. What others run can only be retired: then it is no longer looked at.
 fn reachable(seen: &DeploymentView, verb: Verb) -> Result<DeploymentState> {
     let ended = seen.ended_at.is_some();
-    verb.leads(seen.state).filter(|_| !ended).ok_or_else(|| {
+    let ours = !seen.external || verb == Verb::Retire;
+    let registered = seen.external && seen.state == DeploymentState::Deploying;
+    let state = if registered { DeploymentState::Active } else { seen.state };
+    verb.leads(state).filter(|_| !ended && ours).ok_or_else(|| {
         let says = format!("The deployment is {}: it cannot {verb} now.", seen.state);
         Error::new(&error::WRONG_TRANSITION, says).fact("state", seen.state)
     })

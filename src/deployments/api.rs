@@ -1,8 +1,9 @@
 //! Deployments over JSON.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 
-use super::{DeploymentFilter, DeploymentList, DeploymentView, DriftList, Verb};
+use super::{DeploymentFilter, DeploymentList, DeploymentView, DriftList, NewExternal, Verb, external};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::ids::DeploymentId;
@@ -17,6 +18,20 @@ pub async fn list(
     Query(filter): Query<DeploymentFilter>,
 ) -> Result<Json<DeploymentList>> {
     Ok(Json(super::list(&app, &actor, &filter).await?))
+}
+
+/// Register an endpoint that others run.
+///
+/// It is probed and measured, and shown as external: it was not released here, and ratifies nothing.
+#[utoipa::path(post, path = "/deployments", tag = "Deployments", operation_id = "register_deployment", request_body = NewExternal,
+    responses((status = 201, body = DeploymentView), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn register(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Json(body): Json<NewExternal>,
+) -> Result<(StatusCode, Json<DeploymentView>)> {
+    Ok((StatusCode::CREATED, Json(external::register(&app, &actor, body).await?)))
 }
 
 /// One deployment.

@@ -19,8 +19,10 @@ use crate::words::Stage;
 mod act;
 mod api;
 mod drift;
+mod external;
 mod list;
 mod pages;
+mod register;
 pub mod rules;
 mod store;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod watch;
 
 pub use act::{Verb, act};
 pub use drift::{DriftFinding, DriftKind, DriftList, find_drift, open_drift};
+pub use external::{NewExternal, keep_probing, probe_all};
 pub use list::{DeploymentFilter, DeploymentList, DeploymentRow, DeploymentSort, list, show};
 pub use watch::{keep_watching, observe_all, resume_all, stop_all};
 
@@ -37,7 +40,7 @@ use rules::DeploymentState;
 /// The JSON routes of this area.
 pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(api::list))
+        .routes(routes!(api::list, api::register))
         .routes(routes!(api::show))
         .routes(routes!(api::pause))
         .routes(routes!(api::resume))
@@ -49,6 +52,7 @@ pub fn api() -> OpenApiRouter<App> {
 pub fn pages() -> Router<App> {
     Router::new()
         .route("/deployments", get(pages::list))
+        .route("/deployments/register", get(register::form).post(register::submit))
         .route("/deployments/{deployment_id}", get(pages::show))
         .route("/deployments/{deployment_id}/act", post(pages::act))
         .route("/drift", get(pages::drift))
@@ -109,6 +113,10 @@ pub struct DeploymentView {
     pub error_rate: Option<f64>,
     /// When the endpoint's statistics were last read.
     pub measured_at: Option<DateTime<Utc>>,
+    /// Whether others run it: it was registered, not released, and its bytes are not known.
+    pub external: bool,
+    /// Where an external one says that it is ready.
+    pub readiness_url: Option<String>,
     /// How often it changed.
     pub revision: i64,
     #[serde(skip)]

@@ -27,6 +27,7 @@ struct ListPage {
     state: Select,
     filter: DeploymentFilter,
     limits: Thresholds,
+    may_register: bool,
 }
 
 /// A figure of the table.
@@ -104,8 +105,8 @@ impl ShowPage {
     }
 
     fn can_retire(&self) -> bool {
-        use DeploymentState::{Active, Failed, Paused};
-        [Active, Paused, Failed].into_iter().any(|state| self.can(state))
+        use DeploymentState::{Active, Deploying, Failed, Paused};
+        [Active, Paused, Failed].into_iter().any(|state| self.can(state)) || (self.one.external && self.can(Deploying))
     }
 }
 
@@ -135,7 +136,8 @@ pub async fn list(
     let state = Select::filter("state", "Status", DeploymentState::ALL, filter.state, word);
     let shell = Shell::new(&app, &visitor, "deployments", "Deployments").await?;
     let limits = Thresholds::of(&app.settings);
-    html(&ListPage { shell, now: app.now(), list, state, filter, limits })
+    let may_register = visitor.actor.can(&app, Action::EnvironmentManage, &[]);
+    html(&ListPage { shell, now: app.now(), list, state, filter, limits, may_register })
 }
 
 async fn show_page(

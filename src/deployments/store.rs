@@ -9,7 +9,9 @@ use crate::db::{Conn, Db, DbError, Query, Tx};
 use crate::identity::access::RELATED_MODELS;
 use crate::ids::{DeploymentId, DriftId, EnvironmentId, ModelId, ReleaseId, UserId};
 
+mod external;
 mod page;
+pub use external::{Probed, externals, insert_external, lock_externals, probed};
 pub use page::page;
 
 pub async fn insert(tx: &mut Tx, new: &NewDeployment, now: DateTime<Utc>) -> Result<DeploymentId, DbError> {
@@ -86,7 +88,8 @@ pub async fn give_up(
 const COLUMNS: &str = "d.deployment_id, d.environment_id, e.name AS environment_name, e.stage, e.region_id,
         g.code AS region_code, d.model_id, m.name AS model_name, d.version_id, v.number AS version_number, d.release_id,
         d.state, d.reason, d.endpoint, d.weight, d.digest, d.running_digest, d.observed_at, d.restarts, d.created_at,
-        d.active_at, d.ended_at, d.requests_per_s, d.p95_ms, d.error_rate, d.measured_at, d.revision, d.runtime_key";
+        d.active_at, d.ended_at, d.requests_per_s, d.p95_ms, d.error_rate, d.measured_at, d.revision, d.runtime_key, d.readiness_url,
+        d.readiness_url IS NOT NULL AS external";
 
 /// The outer joins always find their row; they have the engine begin with the deployments and not with the few regions.
 const DEPLOYMENTS: &str = " FROM deployments d LEFT JOIN models m ON m.model_id = d.model_id
@@ -103,12 +106,15 @@ pub async fn view(conn: impl Into<Conn<'_>>, deployment: DeploymentId) -> Result
         .await
 }
 
-/// The deployments of an environment that were applied and have not ended.
+/// The deployments of an environment that were applied and have not ended; not those that others run.
 pub async fn applied_in(conn: impl Into<Conn<'_>>, environment: EnvironmentId) -> Result<Vec<DeploymentView>, DbError> {
     Query::new("SELECT ")
         .push(COLUMNS)
         .push(DEPLOYMENTS)
-        .push("WHERE d.environment_id = $1 AND d.ended_at IS NULL AND d.active_at IS NOT NULL ORDER BY d.deployment_id")
+        .push(
+            "WHERE d.environment_id = $1 AND d.ended_at IS NULL AND d.active_at IS NOT NULL
+             AND d.readiness_url IS NULL ORDER BY d.deployment_id",
+        )
         .bind(environment)
         .all(conn)
         .await

@@ -6,29 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use countersign_runtimes::exposition;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::read;
 use super::rules::{HOURS_KEPT, MINUTES_KEPT, SCRAPE_EVERY, STALE_AFTER, Tally, floor};
-use super::source::{MetricsSource, Reading};
+use super::source::Reading;
 use super::store::{self, LastReading, Latest, Slice, Target};
 use crate::app::App;
 use crate::audit::{Act, Who};
 use crate::db::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::DeploymentId;
 
 /// How many endpoints are read at once.
 const AT_ONCE: usize = 64;
-/// For how long an endpoint may take to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// For how long all of them may take; those not read by then are left out.
 const ROUND: Duration = Duration::from_secs(30);
 /// For how long a server that has fallen silent keeps the others from reading: longer than a round.
 const LEASE: TimeDelta = TimeDelta::seconds(45);
-/// The largest page of metrics that is read.
-const LARGEST: usize = 8 << 20;
 /// The time that the table's figures cover, in minutes.
 const LATELY: i64 = 5;
 /// How many deployments are rolled up in one transaction.
@@ -82,12 +78,7 @@ impl Scraper {
     /// # Errors
     /// The HTTP client cannot be made.
     pub fn new() -> Result<Self> {
-        let client = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(Error::internal)?;
-        Ok(Self { client, fence: None, last: HashMap::new() })
+        Ok(Self { client: read::client()?, fence: None, last: HashMap::new() })
     }
 
     /// Reads every endpoint once and keeps what came since the last time; false if that is another server's part.
@@ -135,7 +126,7 @@ impl Scraper {
             let (client, places, target) = (self.client.clone(), Arc::clone(&places), target.clone());
             under_way.spawn(async move {
                 let _place = places.acquire_owned().await.ok()?;
-                match read(&client, &target.metrics_source).await {
+                match read::read(&client, &target.metrics_source, target.external).await {
                     Ok(reading) => Some((target.deployment_id, reading)),
                     Err(error) => {
                         tracing::debug!(%error, deployment = %target.deployment_id, "cannot read metrics");
@@ -157,7 +148,9 @@ impl Scraper {
     }
 
     /// Works out what came since the last reading. An endpoint that was never read, or is now read elsewhere, is
-    /// another process than before: all that it counted is new.
+    /// another process than before: all that it counted is new. Not so an external one: what it counted before it was
+    /// registered is not known to be of this version; and where several processes are summed up, a sum that falls tells
+    /// that one of them was started again, not what came.
     fn compare(&self, target: &Target, reading: &Reading, minute: DateTime<Utc>, round: &mut Round) {
         let before = self.last.get(&target.deployment_id).filter(|last| last.source == target.metrics_source);
         if before.is_some_and(|before| before.reading == *reading) {
@@ -165,10 +158,14 @@ impl Scraper {
         }
         let nothing = Reading::default();
         let then = before.map_or(&nothing, |before| &before.reading);
-        let (real, synthetic) = (reading.real.since(&then.real), reading.synthetic.since(&then.synthetic));
-        for (synthetic, tally) in [(false, real), (true, synthetic)] {
-            if tally.requests > 0 || tally.sketch.count() > 0 {
-                round.new.push(Slice { deployment_id: target.deployment_id, starts_at: minute, synthetic, tally });
+        if !target.external
+            || (before.is_some() && (!target.sums_several() || reading.real.grown(&then.real).is_some()))
+        {
+            let (real, synthetic) = (reading.real.since(&then.real), reading.synthetic.since(&then.synthetic));
+            for (synthetic, tally) in [(false, real), (true, synthetic)] {
+                if tally.requests > 0 || tally.sketch.count() > 0 {
+                    round.new.push(Slice { deployment_id: target.deployment_id, starts_at: minute, synthetic, tally });
+                }
             }
         }
         round.readings.push(LastReading {
@@ -188,19 +185,6 @@ struct Round {
     new: Vec<Slice>,
     /// The readings that differ from the last.
     readings: Vec<LastReading>,
-}
-
-/// Reads one endpoint.
-async fn read(client: &reqwest::Client, source: &str) -> anyhow::Result<Reading> {
-    let source: MetricsSource = serde_json::from_str(source)?;
-    let mut answer = client.get(&source.url).send().await?.error_for_status()?;
-    let mut page = Vec::new();
-    while let Some(part) = answer.chunk().await? {
-        anyhow::ensure!(page.len() + part.len() <= LARGEST, "the page of metrics is too large");
-        page.extend_from_slice(&part);
-    }
-    let page = exposition::parse(std::str::from_utf8(&page)?)?;
-    Ok(source.mapping.read(&page))
 }
 
 /// Adds to the current minute, and works out the figures of the table: six statements, however many

@@ -21,6 +21,7 @@ mod api;
 pub mod chart;
 mod jobs;
 pub mod panel;
+mod read;
 pub mod rules;
 pub mod sketch;
 mod source;
@@ -29,7 +30,8 @@ mod store;
 mod tests;
 
 pub use jobs::{Scraper, keep_measuring, tidy};
-pub use source::{Mapping, MetricsSource};
+pub use read::client;
+pub use source::{Mapping, MetricsPage, MetricsSource, PrometheusQueries, check_address};
 
 use rules::{Availability, Tally, Thresholds, Window};
 

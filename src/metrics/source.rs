@@ -7,11 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::Tally;
 use super::sketch::{Bucket, Sketch};
+use crate::error::Fields;
+
+/// Where an endpoint's statistics are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum MetricsSource {
+    /// At its own page of metrics.
+    Page(MetricsPage),
+    /// At a Prometheus server that reads it.
+    Queries(PrometheusQueries),
+}
 
 /// An endpoint's page of Prometheus metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MetricsSource {
+pub struct MetricsPage {
     /// Its address.
     #[schema(example = "http://10.0.0.7:8000/metrics")]
     pub url: String,
@@ -20,12 +31,64 @@ pub struct MetricsSource {
     pub mapping: Mapping,
 }
 
+/// What is asked of a Prometheus server: three queries, each for totals since the endpoint started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrometheusQueries {
+    /// The server's address.
+    #[schema(example = "https://prometheus.example.com")]
+    pub prometheus: String,
+    /// All requests.
+    #[schema(example = "sum(requests_total{service=\"credit\"})")]
+    pub requests: String,
+    /// Those that failed; empty if nobody counts them.
+    #[serde(default)]
+    pub errors: String,
+    /// Their durations, as buckets with the label `le`.
+    #[schema(example = "sum by (le) (request_seconds_bucket{service=\"credit\"})")]
+    pub durations: String,
+    /// How many seconds the unit of `le` is, as `1` or `0.001`.
+    #[serde(default = "seconds")]
+    pub unit: String,
+}
+
+fn seconds() -> String {
+    "1".to_owned()
+}
+
 impl MetricsSource {
     /// The source of one of this product's own model servers, as it is stored; `address` is host and port.
     #[must_use]
     pub fn of_server(address: std::net::SocketAddr) -> Option<String> {
-        serde_json::to_string(&Self { url: format!("http://{address}/metrics"), mapping: Mapping::default() }).ok()
+        let page = MetricsPage { url: format!("http://{address}/metrics"), mapping: Mapping::default() };
+        serde_json::to_string(&Self::Page(page)).ok()
     }
+
+    /// Checks what a person entered.
+    pub fn check(&self, fields: &mut Fields) {
+        let (address, unit, texts) = match self {
+            Self::Page(page) => {
+                let Mapping { requests, errors, durations, unit, .. } = &page.mapping;
+                (&page.url, unit, [requests, errors, durations])
+            }
+            Self::Queries(ask) => (&ask.prometheus, &ask.unit, [&ask.requests, &ask.errors, &ask.durations]),
+        };
+        check_address(fields, "metrics", address);
+        let unit = unit.parse::<f64>().is_ok_and(|unit| unit > 0.0 && unit.is_finite());
+        fields.check(unit, "unit", "It is a number of seconds, as 1 or 0.001.");
+        fields.check(!texts[0].trim().is_empty(), "requests", "Say what counts the requests.");
+        fields.check(texts.iter().all(|text| text.len() <= 1000), "requests", "It has at most 1,000 characters.");
+    }
+}
+
+/// Checks an address that this server is to call: HTTP or HTTPS, and no password in it, since it is shown and kept.
+pub fn check_address(fields: &mut Fields, name: &'static str, text: &str) {
+    let plain = |url: reqwest::Url| {
+        let http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        http && url.username().is_empty() && url.password().is_none() && text.len() <= 500
+    };
+    let says = "It is an address like https://host:port/path, without a password, of at most 500 characters.";
+    fields.check(reqwest::Url::parse(text).is_ok_and(plain), name, says);
 }
 
 /// The names of three metrics. Only series that bear all of `labels` count.
@@ -39,6 +102,7 @@ pub struct Mapping {
     /// A histogram of durations.
     pub durations: String,
     /// How many seconds the histogram's unit is, as `1` or `0.001`.
+    #[serde(default = "seconds")]
     pub unit: String,
     /// Labels that a series must have.
     #[serde(default)]
@@ -78,6 +142,12 @@ pub struct Counts {
 pub const SYNTHETIC: &str = "synthetic";
 
 impl Mapping {
+    /// Whether a page of metrics has the counter of requests at all.
+    #[must_use]
+    pub fn is_told(&self, page: &Exposition) -> bool {
+        page.families.values().flat_map(|family| &family.samples).any(|sample| sample.name == self.requests)
+    }
+
     /// Reads what a page of metrics says.
     #[must_use]
     pub fn read(&self, page: &Exposition) -> Reading {
@@ -119,6 +189,15 @@ impl Counts {
     /// What came since an earlier reading; all of it if the endpoint was started again in between.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Tally {
+        match self.grown(earlier) {
+            Some(durations) => self.tally(&durations, earlier),
+            None => self.tally(&self.durations, &Self::default()),
+        }
+    }
+
+    /// The durations that came since an earlier reading; none if something has shrunk.
+    #[must_use]
+    pub fn grown(&self, earlier: &Self) -> Option<Vec<Bucket>> {
         let key = |bucket: &Bucket| (bucket.lower.to_bits(), bucket.upper.to_bits());
         let mut then: HashMap<_, f64> = earlier.durations.iter().map(|bucket| (key(bucket), bucket.count)).collect();
         let grown: Vec<Bucket> = self
@@ -127,10 +206,7 @@ impl Counts {
             .map(|bucket| Bucket { count: bucket.count - then.remove(&key(bucket)).unwrap_or(0.0), ..*bucket })
             .collect();
         let shrunk = !then.is_empty() || grown.iter().any(|bucket| bucket.count < 0.0);
-        if shrunk || self.requests < earlier.requests || self.errors < earlier.errors {
-            return self.tally(&self.durations, &Self::default());
-        }
-        self.tally(&grown, earlier)
+        (!shrunk && self.requests >= earlier.requests && self.errors >= earlier.errors).then_some(grown)
     }
 
     fn tally(&self, durations: &[Bucket], earlier: &Self) -> Tally {

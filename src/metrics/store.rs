@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::rules::Tally;
 use super::sketch::Sketch;
-use super::source::Reading;
+use super::source::{MetricsSource, Reading};
 use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
 use crate::error::{Error, Result};
 use crate::ids::{DeploymentId, ModelId};
@@ -49,11 +49,20 @@ pub async fn release(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64, DbError> {
 pub struct Target {
     pub deployment_id: DeploymentId,
     pub metrics_source: String,
+    /// Whether others run it.
+    pub external: bool,
+}
+
+impl Target {
+    /// Whether its counts may be sums over several processes.
+    pub fn sums_several(&self) -> bool {
+        matches!(serde_json::from_str(&self.metrics_source), Ok(MetricsSource::Queries(_)))
+    }
 }
 
 pub async fn targets(db: &Db) -> Result<Vec<Target>, DbError> {
     Query::new(
-        "SELECT deployment_id, metrics_source FROM deployments
+        "SELECT deployment_id, metrics_source, readiness_url IS NOT NULL AS external FROM deployments
          WHERE state IN ('deploying', 'active', 'paused') AND ended_at IS NULL AND metrics_source IS NOT NULL
          ORDER BY deployment_id",
     )

@@ -28,6 +28,7 @@ mod delivery;
 mod deployments;
 mod documents;
 mod environments;
+mod external;
 mod house;
 mod identity;
 mod import;
