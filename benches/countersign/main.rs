@@ -6,6 +6,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a bench")]
 
 mod client;
+mod delivery;
 mod report;
 mod seed;
 mod server;
@@ -42,6 +43,10 @@ fn cases() -> Vec<Case> {
         get("my-tasks, administrator, all", "/api/v1/deployment-tasks/my-tasks?scope=all", |scene| &scene.admin),
         get("tasks page, owner of 1 %", "/my-deployment-tasks", |scene| &scene.owner_session),
         get("tasks page, administrator, all", "/my-deployment-tasks?scope=all", |scene| &scene.admin_session),
+        get("deployments, of 10,000", "/api/v1/deployments", |scene| &scene.admin),
+        get("deployments by P95, of 10,000", "/api/v1/deployments?sort=-p95_ms", |scene| &scene.admin),
+        get("deployments page, of 10,000", "/deployments", |scene| &scene.admin_session),
+        get("deployments page by P95", "/deployments?sort=-p95_ms", |scene| &scene.admin_session),
         get("regional matrix page", "/reports/regional-matrix", |scene| &scene.admin_session),
         Case {
             name: "confirm",
@@ -60,6 +65,13 @@ fn main() {
             }
         }
     }
+    for engine in ["sqlite", "postgres"] {
+        let wanted = options.engine.as_deref().is_none_or(|only| only == engine);
+        if wanted && options.only.as_deref().is_none_or(|only| "statistics".contains(only)) {
+            eprintln!("{engine}: reading the statistics of {} endpoints", options.endpoints);
+            report.scraping.push(delivery::scrape(engine, options.endpoints, options.scraping));
+        }
+    }
     report.print();
     let file = report.save();
     println!("\nThe same as JSON: {}", file.display());
@@ -68,11 +80,14 @@ fn main() {
     }
 }
 
-/// What the command line asks for: `cargo bench -- [--engine sqlite|postgres] [--pairs 2000,20000] [--only NAME]`.
+/// What the command line asks for: `cargo bench -- [--engine sqlite|postgres] [--pairs 2000,20000] [--only NAME]
+/// [--endpoints 1000] [--scrape-seconds 60]`.
 struct Options {
     engine: Option<String>,
     pairs: Vec<i64>,
     only: Option<String>,
+    endpoints: i64,
+    scraping: Duration,
 }
 
 impl Options {
@@ -85,6 +100,10 @@ impl Options {
             engine: value("--engine"),
             pairs: pairs.split(',').map(|number| number.parse().expect("--pairs takes numbers")).collect(),
             only: value("--only"),
+            endpoints: value("--endpoints").map_or(1000, |number| number.parse().expect("--endpoints takes a number")),
+            scraping: Duration::from_secs(
+                value("--scrape-seconds").map_or(60, |number| number.parse().expect("--scrape-seconds takes a number")),
+            ),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::client::Measured;
+use crate::delivery::Scraping;
 use crate::seed::Sizes;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -15,6 +16,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub struct Report {
     binary_bytes: u64,
     runs: Vec<Run>,
+    pub scraping: Vec<Scraping>,
 }
 
 /// One engine at one size.
@@ -40,7 +42,7 @@ impl Run {
 
 impl Report {
     pub fn new(binary_bytes: u64) -> Self {
-        Self { binary_bytes, runs: Vec::new() }
+        Self { binary_bytes, runs: Vec::new(), scraping: Vec::new() }
     }
 
     pub fn add(&mut self, run: Run) {
@@ -77,6 +79,15 @@ impl Report {
             }
         }
         self.print_growth();
+        for one in &self.scraping {
+            let (engine, endpoints, share) = (one.engine, one.endpoints, one.share * 100.0);
+            println!(
+                "\n{engine}: reading {endpoints} endpoints every 10 s takes {share:.1} % of one core (wanted: 10 %)"
+            );
+            if one.measured < one.endpoints {
+                println!("    FAILED: only {} of them were measured", one.measured);
+            }
+        }
     }
 
     /// How much slower the largest size is than the smallest.
@@ -119,8 +130,16 @@ impl Report {
                 })
             })
             .collect();
+        let scraping: Vec<Value> = self
+            .scraping
+            .iter()
+            .map(|one| json!({ "engine": one.engine, "endpoints": one.endpoints, "measured": one.measured, "core_share": one.share }))
+            .collect();
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench.json");
-        let text = serde_json::to_string_pretty(&json!({ "binary_bytes": self.binary_bytes, "runs": runs })).unwrap();
+        let text = serde_json::to_string_pretty(
+            &json!({ "binary_bytes": self.binary_bytes, "runs": runs, "statistics": scraping }),
+        )
+        .unwrap();
         std::fs::write(&file, text + "\n").expect("the target folder can be written");
         file
     }
@@ -128,7 +147,8 @@ impl Report {
     /// Ends the program if an answer was not a success.
     pub fn fail_if_missing(&self) {
         let cases = || self.runs.iter().flat_map(|run| &run.cases);
-        if cases().any(|(_, alone, crowd)| alone.failure.is_some() || crowd.failure.is_some()) {
+        let unread = self.scraping.iter().any(|one| one.measured < one.endpoints);
+        if unread || cases().any(|(_, alone, crowd)| alone.failure.is_some() || crowd.failure.is_some()) {
             std::process::exit(1);
         }
     }

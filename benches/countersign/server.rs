@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use countersign::app::{App, Settings, SystemClock};
-use countersign::db::Db;
+use countersign::db::{Db, Query};
 use countersign::identity::policy::{self, Policy};
 use sqlx::{AssertSqlSafe, Connection as _};
 use tempfile::TempDir;
@@ -46,18 +46,36 @@ impl Storage {
 impl Storage {
     /// Fills it.
     pub fn fill(&self, sizes: Sizes) -> Scene {
+        self.fill_with(async |app| {
+            let scene = crate::seed::fill_database(app, sizes).await;
+            crate::delivery::fill_table(app).await;
+            scene
+        })
+    }
+
+    /// Has something done to it, through the product's own code.
+    pub fn fill_with<Out>(&self, fill: impl AsyncFnOnce(&App) -> Out) -> Out {
         run(async {
-            let db = match &self.database {
-                None => Db::open_sqlite(self.folder.path()).await.unwrap(),
-                Some(address) => Db::open_postgres(address, 2).await.unwrap(),
-            };
+            let db = self.open().await;
             db.migrate().await.unwrap();
             let policy = Policy::parse(policy::BUILT_IN).unwrap();
             let app = App::new(Settings::default(), db, policy, Box::new(SystemClock));
-            let scene = crate::seed::fill_database(&app, sizes).await;
+            let made = fill(&app).await;
             app.db.close().await;
-            scene
+            made
         })
+    }
+
+    /// The one number that a statement asks for.
+    pub fn number(&self, statement: &'static str) -> i64 {
+        run(async { Query::new(statement).one::<(i64,)>(&self.open().await).await.unwrap().0 })
+    }
+
+    async fn open(&self) -> Db {
+        match &self.database {
+            None => Db::open_sqlite(self.folder.path()).await.unwrap(),
+            Some(address) => Db::open_postgres(address, 2).await.unwrap(),
+        }
     }
 }
 
@@ -112,6 +130,15 @@ impl Server {
         let text = String::from_utf8_lossy(&reply.body);
         let line = text.lines().find_map(|line| line.strip_prefix("countersign_db_statements "));
         line.and_then(|number| number.parse().ok()).expect("/metrics counts statements")
+    }
+
+    /// How long it has had a processor so far, for itself and in the system.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("/proc");
+        // The name, in parentheses, may hold spaces; the times are the 12th and 13th fields behind it, in hundredths.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number of ticks")).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// Its resident memory.

@@ -104,6 +104,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 fn endpoint(url: &str, model: Option<&str>) -> anyhow::Result<(String, String)> {
     let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let url = url.trim_end_matches('/');
+    anyhow::ensure!(
+        url.starts_with("http://"),
+        "{url} is no address that begins with http://; HTTPS is not spoken here."
+    );
     let (base, named) = url.split_once("/v2/models/").map_or((url, None), |(base, name)| (base, Some(name)));
     let model = model.or(named).ok_or_else(|| {
         anyhow::anyhow!("Which model? Name it with --model, or give the endpoint as the deployment’s page has it.")

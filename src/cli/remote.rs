@@ -133,6 +133,8 @@ impl Server {
         revision: Option<i64>,
         body: Option<Value>,
     ) -> anyhow::Result<Value> {
+        let plain = self.server.starts_with("http://");
+        anyhow::ensure!(plain, "{} is no address that begins with http://; HTTPS is not spoken here.", self.server);
         let address = format!("{}/api/v1{path}", self.server.trim_end_matches('/'));
         let mut request = reqwest::Client::new().request(method, &address).bearer_auth(&self.token);
         if let Some(revision) = revision {

@@ -33,7 +33,7 @@ pub struct NewExternal {
     /// What it serves, as whoever registers it says.
     pub version_id: VersionId,
     /// Where it answers.
-    #[schema(example = "https://models.example.com/v2/models/credit")]
+    #[schema(example = "http://models:8080/v2/models/credit")]
     pub endpoint: String,
     /// Where it says that it is ready, by answering 200; the endpoint's address and `/ready` if absent.
     #[serde(default)]

@@ -36,7 +36,7 @@ pub struct MetricsPage {
 #[serde(deny_unknown_fields)]
 pub struct PrometheusQueries {
     /// The server's address.
-    #[schema(example = "https://prometheus.example.com")]
+    #[schema(example = "http://prometheus:9090")]
     pub prometheus: String,
     /// All requests.
     #[schema(example = "sum(requests_total{service=\"credit\"})")]
@@ -81,14 +81,19 @@ impl MetricsSource {
     }
 }
 
-/// Checks an address that this server is to call: HTTP or HTTPS, and no password in it, since it is shown and kept.
+/// Checks an address that this server is to call: HTTP, and no password in it, since it is shown and kept.
 pub fn check_address(fields: &mut Fields, name: &'static str, text: &str) {
+    let url = reqwest::Url::parse(text).ok();
+    if url.as_ref().is_some_and(|url| url.scheme() == "https") {
+        return fields
+            .refuse(name, "This program calls no address over HTTPS; give one inside your network, or a proxy's.");
+    }
     let plain = |url: reqwest::Url| {
-        let http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let http = url.scheme() == "http" && url.has_host();
         http && url.username().is_empty() && url.password().is_none() && text.len() <= 500
     };
-    let says = "It is an address like https://host:port/path, without a password, of at most 500 characters.";
-    fields.check(reqwest::Url::parse(text).is_ok_and(plain), name, says);
+    let says = "It is an address like http://host:port/path, without a password, of at most 500 characters.";
+    fields.check(url.is_some_and(plain), name, says);
 }
 
 /// The names of three metrics. Only series that bear all of `labels` count.

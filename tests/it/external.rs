@@ -161,6 +161,8 @@ both! {
             let refused = otto.post("/api/v1/deployments", to(wrong)).await.refused(422, "invalid");
             assert!(refused.problem_fields().contains(&"endpoint".to_owned()), "{wrong}");
         }
+        let secure = otto.post("/api/v1/deployments", to("https://127.0.0.1:9/a")).await.refused(422, "invalid");
+        assert!(secure.text().contains("HTTPS"));
         let metrics = json!({ "url": "file:///proc/self/environ", "mapping": { "requests": "", "errors": "", "durations": "d", "unit": "-1" } });
         let refused = otto.post("/api/v1/deployments", body(&version, environment, "http://127.0.0.1:9/a", &metrics)).await;
         let refused = refused.refused(422, "invalid").problem_fields();
@@ -187,9 +189,9 @@ both! {
         let (version, environment) = (version.id.to_string(), environment.to_string());
         let mut fields = vec![("version_id", version.as_str()), ("environment_id", environment.as_str()), ("endpoint", "nowhere")];
         let again = otto.submit(&form, "main form", &fields).await.expect(422);
-        assert!(again.text(".field-error").contains("https://host:port/path"));
+        assert!(again.text(".field-error").contains("http://host:port/path"));
         assert_eq!(again.attribute("#endpoint", "value"), "nowhere");
-        fields[2].1 = "https://models.example.com/v2/models/credit";
+        fields[2].1 = "http://models.example.com/v2/models/credit";
         let page = otto.submit(&again, "main form", &fields).await.ok();
         assert!(page.text("dl.kv").contains("others"));
         assert!(!page.has("button[value=pause]") && page.text("button[value=retire]").contains("Stop observing"));
