@@ -101,8 +101,7 @@ impl Scene {
             return Err(Error::new(&error::ARTIFACT_UNVERIFIED, says));
         };
         let name = rules::served_name(&facts.model_name, facts.model_id.0);
-        let short: String = wanted.preview_ref.chars().take(8).collect();
-        let key = format!("v{}-{short}", facts.version_id);
+        let key = rules::runtime_key(&facts.version_number, wanted.preview_ref);
         let path = std::path::absolute(artifacts::file_of(app, &digest)).map_err(Error::internal)?;
         let mut spec = DeploymentSpec::new(&key, &name, &facts.version_number, path, &format!("sha256:{digest}"));
         spec.options = wanted.options.clone();

@@ -38,6 +38,7 @@ pub async fn roll_back(app: &App, actor: &Actor, release: ReleaseId, body: Rollb
     access::authorise(app, &app.db, actor, Action::ReleaseRollback, from.model_id).await?;
     let mut fields = Fields::default();
     let reason = fields.text("reason", &body.reason, 2000);
+    fields.check(body.version_id != from.version_id, "version_id", "It is the version that the release brought.");
     fields.done()?;
     if !store::was_applied(&app.db, from.environment_id, from.model_id, body.version_id).await? {
         let says = format!("That version of {} was never applied in {}.", from.model_name, from.environment_name);

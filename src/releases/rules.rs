@@ -325,6 +325,16 @@ pub fn digest(covers: &Covers) -> String {
     format!("sha256:{}", hex::encode(sha2::Sha256::digest(text)))
 }
 
+/// The name under which a runtime knows what a release starts: the version, as people know it, and the beginning of the
+/// preview, since no two are alike.
+#[must_use]
+pub fn runtime_key(version: &str, preview_ref: &str) -> String {
+    let version = version.trim_start_matches('v').chars();
+    let plain: String = version.map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).take(40).collect();
+    let short: String = preview_ref.chars().take(8).collect();
+    format!("v{plain}-{short}")
+}
+
 /// The name under which a model is served: what addresses take, with the model's number so that no two are alike.
 #[must_use]
 pub fn served_name(model: &str, number: i64) -> String {

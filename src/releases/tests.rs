@@ -84,6 +84,14 @@ fn what_moved_is_named_with_both_values() {
 }
 
 #[test]
+fn what_a_release_starts_is_known_by_its_version() {
+    for (version, wanted) in [("1.1", "v1.1-0a1b2c3d"), ("v1.2.0", "v1.2.0-0a1b2c3d"), ("2.0 β/x", "v2.0---x-0a1b2c3d")]
+    {
+        assert_eq!(runtime_key(version, "0a1b2c3d4e5f"), wanted);
+    }
+}
+
+#[test]
 fn a_model_is_served_under_a_name_that_addresses_take() {
     for (model, wanted) in [("PD Mortgage", "pd-mortgage-7"), ("IFRS 9 / LGD", "ifrs-9-lgd-7"), ("模型", "model-7")] {
         assert_eq!(served_name(model, 7), wanted);

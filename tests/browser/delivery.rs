@@ -63,6 +63,8 @@ async fn walk(t: T) {
     desk.comes_to(&canary, "Failed").await;
     assert!(desk.0.text("#release").await.contains("canary_failed"));
     traffic.stop().await;
+    desk.0.goto("/drift").await;
+    assert!(!desk.0.text("main").await.contains("Credit Scorecard"), "the first version serves as it was ratified");
 
     let worse = release(&desk, "Credit Scorecard 1.1", "Rolling: all at once", "10").await;
     desk.comes_to(&worse, "Applied").await;

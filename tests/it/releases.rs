@@ -275,6 +275,8 @@ both! {
         let address = format!("/api/v1/releases/{}/rollback", release["release_id"]);
         let body = json!({ "version_id": never.id, "reason": "Worse scores" });
         scene.olga.post(&address, body).await.refused(409, "never_applied");
+        let body = json!({ "version_id": two.id, "reason": "Worse scores" });
+        assert_eq!(scene.olga.post(&address, body).await.refused(422, "invalid").problem_fields(), ["version_id"]);
         let body = json!({ "version_id": one.id, "reason": "Worse scores" });
         let back = scene.olga.post(&address, body).await.expect(201).json();
         assert_eq!(back["kind"], "rollback");
