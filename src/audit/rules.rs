@@ -20,6 +20,7 @@ pub const ACTS: &[Act] = &[
     ("deployment.not_deployed", "ended a deployment that never served", "x", "is-bad"),
     ("deployment.observed", "saw a deployment change", "info", "is-warn"),
     ("deployment.paused", "paused a deployment", "pause", "is-warn"),
+    ("deployment.registered", "registered an endpoint that others run", "plus", ""),
     ("deployment.restart_failed", "could not restart a model server", "x", "is-bad"),
     ("deployment.restarted", "restarted a model server", "play", ""),
     ("deployment.resumed", "resumed a deployment", "play", "is-ok"),
