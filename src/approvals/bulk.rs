@@ -21,6 +21,7 @@ pub struct SeenTicket {
     /// The ticket.
     pub ticket_id: TicketId,
     /// Its revision when it was read: if it changed since, it is not approved.
+    #[schema(minimum = 1)]
     pub revision: Revision,
 }
 
@@ -64,6 +65,9 @@ pub async fn approve_all(app: &App, actor: &Actor, bulk: BulkApproval) -> Result
     actor.may(app, Action::TicketDecide, &[])?;
     if bulk.tickets.is_empty() || bulk.tickets.len() > MOST_TICKETS {
         return Err(Error::field("tickets", format!("Name 1 to {MOST_TICKETS} tickets.")));
+    }
+    if bulk.tickets.iter().any(|one| one.ticket_id.0 < 1 || one.revision < 1) {
+        return Err(Error::field("tickets", "Numbers and revisions of tickets begin at 1."));
     }
     let ids: Vec<TicketId> = bulk.tickets.iter().map(|one| one.ticket_id).collect();
     let seen = chosen(app, actor, &ids).await?;

@@ -119,6 +119,8 @@ both! {
 
         s.owner.post(path, json!({ "tickets": seen })).await.refused(403, "forbidden");
         s.global.post(path, json!({ "tickets": [] })).await.refused(422, "invalid");
+        let nothing = json!({ "tickets": [{ "ticket_id": 0, "revision": 1 }] });
+        s.global.post(path, nothing).await.refused(422, "invalid");
     }
 
     async fn tickets_of_several_kinds_are_not_approved_together(t: T) {
