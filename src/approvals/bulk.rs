@@ -9,7 +9,6 @@ use crate::app::App;
 use crate::error::{Error, Problem, Result};
 use crate::identity::{Action, Actor};
 use crate::ids::TicketId;
-use crate::web::Revision;
 
 /// The most tickets of one act.
 const MOST_TICKETS: usize = 100;
@@ -22,7 +21,7 @@ pub struct SeenTicket {
     pub ticket_id: TicketId,
     /// Its revision when it was read: if it changed since, it is not approved.
     #[schema(minimum = 1)]
-    pub revision: Revision,
+    pub revision: i64,
 }
 
 /// Tickets of one kind, to be approved.
