@@ -3,10 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorCode};
-use crate::table::{Column, Kind};
-
-/// Different texts that a feature may have. More are a name or a number of something, from which nothing is learned.
-pub const MAX_CATEGORIES: usize = 256;
+use crate::table::{Column, Kind, MAX_CATEGORIES};
 
 /// What to learn from which columns, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

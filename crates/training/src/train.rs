@@ -10,7 +10,7 @@ use crate::config::{Algorithm, Config};
 use crate::encode::{Encoder, Features};
 use crate::error::{Error, ErrorCode};
 use crate::logistic::{Descent, Logistic};
-use crate::measure::{Measures, probability};
+use crate::measure::{Measures, loss, probability};
 use crate::table::Table;
 use crate::target::{Parts, Target};
 use crate::trees::{Boosted, Growth};
@@ -165,10 +165,11 @@ impl Report<'_> {
 
     /// Measures both parts after an epoch, and goes on to the next.
     pub fn tell_epoch(&mut self, course: &Course, margin: impl Fn(usize) -> f64) -> Result<ControlFlow<()>, Error> {
-        let training = course.measure(&course.training, &margin);
+        let losses = course.training.iter().map(|row| loss(margin(*row), course.answers[*row]));
+        let training = losses.sum::<f64>() / course.training.len() as f64;
         let validation = course.measure(&course.validation, &margin);
         let values = [
-            (Metric::Loss, training.loss),
+            (Metric::Loss, training),
             (Metric::ValidationLoss, validation.loss),
             (Metric::Accuracy, validation.accuracy),
             (Metric::Auc, validation.auc),

@@ -4,8 +4,8 @@
 //! text. Empty cells and the words `NA`, `N/A`, `NaN`, `null` and `?` are missing values.
 //!
 //! Memory is bounded by the limits below: a table of numbers at all of them takes 160 MB, and none takes a gigabyte,
-//! whatever the file holds. Of a text column with more than [`MAX_DISTINCT`] different values, or [`MAX_TEXT`] bytes
-//! of them, only the summary and the preview are kept; no model uses such a column.
+//! whatever the file holds. Of a text column with more than [`MAX_CATEGORIES`] different values, or [`MAX_TEXT`] bytes
+//! of them, only the summary and the preview are kept; no model uses such a column. Spaces around a value do not count.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,10 @@ pub const MAX_CELLS: usize = 20_000_000;
 pub const MAX_LINE: usize = 1 << 20;
 /// So far different values of a column are counted.
 pub const MAX_DISTINCT: usize = 10_000;
+/// Different texts that a feature may have. More are a name or a number of something, from which nothing is learned.
+pub const MAX_CATEGORIES: usize = 256;
 /// Bytes that the different texts of a column may have together to be kept.
-pub const MAX_TEXT: usize = 256 << 10;
+pub const MAX_TEXT: usize = 64 << 10;
 /// Rows of the preview.
 pub const PREVIEW_ROWS: usize = 20;
 /// Characters of a cell that the preview shows.

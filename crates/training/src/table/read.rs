@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Read, Seek};
 use csv::{ReaderBuilder, StringRecord};
 
 use super::{
-    Column, Kind, MAX_CELLS, MAX_COLUMNS, MAX_DISTINCT, MAX_LINE, MAX_ROWS, MAX_TEXT, MISSING, PREVIEW_CHARACTERS,
-    PREVIEW_ROWS, Table, Values, is_boolean, is_date, number_in, value_of,
+    Column, Kind, MAX_CATEGORIES, MAX_CELLS, MAX_COLUMNS, MAX_DISTINCT, MAX_LINE, MAX_ROWS, MAX_TEXT, MISSING,
+    PREVIEW_CHARACTERS, PREVIEW_ROWS, Table, Values, is_boolean, is_date, number_in, value_of,
 };
 use crate::error::{Error, ErrorCode};
 
@@ -225,7 +225,7 @@ impl Survey {
     fn room(&self, rows: usize) -> Values {
         match self.kind() {
             Kind::Number => Values::Numbers(Vec::with_capacity(rows)),
-            _ if self.distinct() > MAX_DISTINCT || self.bytes > MAX_TEXT => Values::Varied,
+            _ if self.distinct() > MAX_CATEGORIES || self.bytes > MAX_TEXT => Values::Varied,
             _ => Values::Texts { codes: Vec::with_capacity(rows), dictionary: Vec::new() },
         }
     }
