@@ -71,6 +71,12 @@ id_type!(
     DriftId,
     /// A rule that says which approvals a decision needs.
     RuleId,
+    /// A file to learn from.
+    DatasetId,
+    /// What runs are grouped by.
+    ExperimentId,
+    /// A run that makes an artifact.
+    JobId,
 );
 
 impl TicketId {

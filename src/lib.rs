@@ -25,6 +25,7 @@ pub mod readiness;
 pub mod releases;
 pub mod reports;
 pub mod tasks;
+pub mod training;
 pub mod validation;
 
 pub mod backup;
