@@ -63,6 +63,8 @@ CREATE TABLE releases (
     apply_on_approval BOOLEAN NOT NULL DEFAULT FALSE,
     -- Why it may go into a freeze window; a second person must agree.
     freeze_reason     TEXT,
+    -- The end of the freeze window that the reason is for: it opens no other.
+    freeze_until      TIMESTAMPTZ,
     -- Why a rollback was asked for.
     reason            TEXT,
     requested_by_id   BIGINT NOT NULL REFERENCES users,

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::environments;
 use crate::error::{Error, Result};
 use crate::identity::Action;
+use crate::inventory::versions;
 use crate::metrics::{Mapping, MetricsPage, MetricsSource, PrometheusQueries};
 use crate::web::form::read;
 use crate::web::{Form, Query, Refusal, Select, Shell, Toast, Visitor, back_to, filters, html};
@@ -22,6 +23,7 @@ struct RegisterPage {
     shell: Shell,
     fields: Fields,
     refusal: Refusal,
+    version: Select,
     environment: Select,
     source: Select,
 }
@@ -45,11 +47,11 @@ pub struct Fields {
 impl Fields {
     fn body(&self) -> Result<NewExternal> {
         let mut fields = crate::error::Fields::default();
-        let version = read(&mut fields, "version_id", &self.version_id, "Give the number of a version.");
+        let version = read(&mut fields, "version_id", &self.version_id, "Choose a version.");
         let environment = read(&mut fields, "environment_id", &self.environment_id, "Choose an environment.");
         fields.done()?;
         let (Some(version_id), Some(environment_id)) = (version, environment) else {
-            return Err(Error::field("version_id", "Give the number of a version."));
+            return Err(Error::field("version_id", "Choose a version."));
         };
         let (endpoint, readiness_url) = (self.endpoint.clone(), Some(self.readiness_url.clone()));
         Ok(NewExternal { environment_id, version_id, endpoint, readiness_url, metrics: self.source() })
@@ -79,6 +81,7 @@ impl Fields {
 
 async fn page(app: &App, visitor: &Visitor, fields: Fields, refusal: Refusal) -> Result<Response> {
     visitor.actor.may(app, Action::EnvironmentManage, &[])?;
+    let version = versions::select(app, &visitor.actor, false, &fields.version_id).await?;
     let places = environments::list(app, &visitor.actor).await?;
     let chosen = Some(&fields.environment_id);
     let environment = Select::filter("environment_id", "Environment", places, chosen, |one| {
@@ -89,7 +92,8 @@ async fn page(app: &App, visitor: &Visitor, fields: Fields, refusal: Refusal) ->
         Select::filter("source", "Statistics are read at", sources, Some(&fields.source), |one| one).required();
     let status = refusal.status();
     let shell = Shell::new(app, visitor, "deployments", "Register an endpoint").await?;
-    let page = RegisterPage { shell, fields, refusal, environment: environment.required(), source };
+    let environment = environment.required();
+    let page = RegisterPage { shell, fields, refusal, version, environment, source };
     Ok((status, html(&page)?).into_response())
 }
 

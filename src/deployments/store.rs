@@ -1,11 +1,12 @@
 //! The SQL of deployments.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
 use super::drift::{DriftFinding, DriftKind};
 use super::rules::DeploymentState;
 use super::{DeploymentView, NewDeployment};
-use crate::db::{Conn, Db, DbError, Query, Tx};
+use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
 use crate::identity::access::RELATED_MODELS;
 use crate::ids::{DeploymentId, DriftId, EnvironmentId, ModelId, ReleaseId, UserId};
 
@@ -151,26 +152,23 @@ pub struct Observed {
     pub metrics_source: Option<String>,
 }
 
-/// Writes down an observation, unless the deployment has ended meanwhile.
-pub async fn observed(
-    tx: &mut Tx,
-    deployment: DeploymentId,
-    found: &Observed,
-    now: DateTime<Utc>,
-) -> Result<u64, DbError> {
+/// Writes down how deployments are, all in one statement.
+pub async fn observed(tx: &mut Tx, found: &[(DeploymentId, Observed)], now: DateTime<Utc>) -> Result<u64, DbError> {
+    let rows = found.iter().map(|(deployment, one)| {
+        json!({ "id": deployment, "state": one.state, "reason": one.reason, "weight": one.weight,
+                "digest": one.running_digest, "restarts": one.restarts, "source": one.metrics_source })
+    });
     Query::new(
-        "UPDATE deployments SET state = $2, reason = $3, weight = $4, running_digest = $5, restarts = $6, observed_at = $7, metrics_source = $8,
-             revision = revision + CASE WHEN state = $2 THEN 0 ELSE 1 END
-         WHERE deployment_id = $1 AND ended_at IS NULL",
+        "UPDATE deployments SET state = n.state, reason = n.reason, weight = n.weight, running_digest = n.digest,
+             restarts = n.restarts, observed_at = $2, metrics_source = n.source,
+             revision = revision + CASE WHEN deployments.state = n.state THEN 0 ELSE 1 END
+         FROM (SELECT CAST(value ->> 'id' AS BIGINT) AS id, value ->> 'state' AS state, value ->> 'reason' AS reason,
+                      CAST(value ->> 'weight' AS BIGINT) AS weight, value ->> 'digest' AS digest,
+                      CAST(value ->> 'restarts' AS BIGINT) AS restarts, value ->> 'source' AS source FROM json_each($1)) n
+         WHERE deployments.deployment_id = n.id AND deployments.ended_at IS NULL",
     )
-    .bind(deployment)
-    .bind(found.state)
-    .bind(found.reason.clone())
-    .bind(found.weight)
-    .bind(found.running_digest.clone())
-    .bind(found.restarts)
+    .bind(json_list(rows))
     .bind(now)
-    .bind(found.metrics_source.clone())
     .run(tx)
     .await
 }

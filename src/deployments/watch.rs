@@ -139,6 +139,7 @@ async fn observe(app: &App, place: &EnvironmentView) -> Result<()> {
     // Another server may have observed the same: what it wrote down is read, not written twice.
     environments::lock(&mut act, place.environment_id).await?;
     let now = act.now;
+    let mut seen = Vec::new();
     for one in store::applied_in(&mut act.tx, place.environment_id).await? {
         // What was applied since is not in the picture.
         if !known.contains(&one.deployment_id) {
@@ -154,8 +155,9 @@ async fn observe(app: &App, place: &EnvironmentView) -> Result<()> {
             );
             act.tell("deployments");
         }
-        store::observed(&mut act.tx, one.deployment_id, &found, now).await?;
+        seen.push((one.deployment_id, found));
     }
+    store::observed(&mut act.tx, &seen, now).await?;
     act.commit().await
 }
 

@@ -46,21 +46,21 @@ pub async fn create(app: &App, actor: &Actor, body: ReleaseBody) -> Result<Relea
     let scene = Scene::read_in(&mut act, row.kind, row.environment_id, row.version_id).await?;
     check_preview(&mut act, &row, &scene, &live).await?;
     // A reason that no window asks for is not kept: it must not open one that comes later.
-    let freeze_reason = freeze_reason.filter(|_| scene.environment.is_frozen());
-    if freeze_reason.is_some() && scene.freeze_approvers.is_empty() {
+    let freeze = freeze_reason.as_deref().zip(scene.environment.frozen_until);
+    if freeze.is_some() && scene.freeze_approvers.is_empty() {
         let says = "No approval rule says who may agree to a release in a freeze window.";
         return Err(Error::new(&error::FREEZE_WINDOW, says).fact("until", scene.environment.frozen_until));
     }
-    let asked = asked(&scene, row.kind, freeze_reason.is_some());
-    let waits: &[Gate] = match (asked.is_empty(), freeze_reason.is_some()) {
+    let asked = asked(&scene, row.kind, freeze.is_some());
+    let waits: &[Gate] = match (asked.is_empty(), freeze.is_some()) {
         (true, _) => &[],
         (false, true) => &[Gate::Approval, Gate::Freeze, Gate::Turn],
         (false, false) => &[Gate::Approval, Gate::Turn],
     };
     refuse_closed(&scene.checks(row.kind), waits)?;
-    let release = store::insert(&mut act.tx, &row, &body, freeze_reason.as_deref(), actor.user_id, act.now).await;
+    let release = store::insert(&mut act.tx, &row, &body, freeze, actor.user_id, act.now).await;
     let release = release.map_err(|cause| if db::is_duplicate(&cause) { used(&row) } else { cause.into() })?;
-    requested(&mut act, release, &row, freeze_reason.as_deref());
+    requested(&mut act, release, &row, freeze.map(|(reason, _)| reason));
     let tickets = ask(&mut act, release, &row, &scene, &asked, actor).await?;
     expiry::supersede(&mut act, release, &row, &tickets).await?;
     if asked.is_empty() {
@@ -236,7 +236,7 @@ pub(super) async fn queue(act: &mut Act, release: ReleaseId, row: &PreviewRow, s
         model_id: row.model_id,
         version_id: row.version_id,
         release_id: release,
-        runtime_key: plan.new_key().unwrap_or_default(),
+        runtime_key: new_key(&plan).unwrap_or_default(),
         endpoint: format!("http://{}/v2/models/{served}", scene.environment.endpoint),
         digest: scene.facts.artifact_digest.clone().unwrap_or_default(),
     };
@@ -250,18 +250,12 @@ pub(super) async fn queue(act: &mut Act, release: ReleaseId, row: &PreviewRow, s
     Ok(())
 }
 
-/// The deployment that a plan starts.
-trait NewKey {
-    fn new_key(&self) -> Option<String>;
-}
-
-impl NewKey for countersign_runtimes::Plan {
-    fn new_key(&self) -> Option<String> {
-        self.steps.iter().find_map(|step| match step {
-            countersign_runtimes::Step::Start { deployment } => Some(deployment.key.clone()),
-            _ => None,
-        })
-    }
+/// The name of the deployment that a plan starts.
+fn new_key(plan: &countersign_runtimes::Plan) -> Option<String> {
+    plan.steps.iter().find_map(|step| match step {
+        countersign_runtimes::Step::Start { deployment } => Some(deployment.key.clone()),
+        _ => None,
+    })
 }
 
 /// Applies an approved release.
@@ -292,8 +286,7 @@ pub async fn apply(app: &App, actor: &Actor, release: ReleaseId, body: ApplyBody
         return Err(wrong_state(state, "Only an approved release is applied."));
     }
     let scene = Scene::read_in(&mut act, row.kind, row.environment_id, row.version_id).await?;
-    let waits: &[Gate] = if seen.freeze_reason.is_some() { &[Gate::Approval, Gate::Freeze] } else { &[Gate::Approval] };
-    refuse_closed(&scene.checks(row.kind), waits)?;
+    refuse_closed(&scene.checks(row.kind), scene.waived(seen.freeze_until))?;
     refuse_moved(&moved(&row, &scene, &live)?)?;
     queue(&mut act, release, &row, &scene).await?;
     act.commit().await?;

@@ -1,5 +1,6 @@
 //! What a preview covers and what its gates look at, as they are now.
 
+use chrono::{DateTime, Utc};
 use countersign_runtimes::{DeploymentSpec, DesiredState, LiveState, Strategy, Target};
 use serde_json::json;
 
@@ -126,6 +127,14 @@ impl Scene {
             ("policy", self.policy.clone()),
         ];
         named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// The gates that an approved release need not wait for. Who agreed to a freeze window's override agreed to that
+    /// window, known by its end, and to no other.
+    pub fn waived(&self, freeze_until: Option<DateTime<Utc>>) -> &'static [rules::Gate] {
+        use rules::Gate;
+        let agreed = freeze_until.is_some() && freeze_until == self.environment.frozen_until;
+        if agreed { &[Gate::Approval, Gate::Freeze] } else { &[Gate::Approval] }
     }
 
     /// The gates' answers.

@@ -67,16 +67,6 @@ pub async fn timeline(app: &App, actor: &Actor, release: ReleaseId) -> Result<Ve
     Ok(lines)
 }
 
-/// The versions that can be released, of the models that a person sees: number, model and version.
-pub(super) async fn releasable(
-    app: &App,
-    actor: &Actor,
-    chosen: Option<VersionId>,
-) -> Result<Vec<(VersionId, String, String)>> {
-    let member = (!sees_all_models(app, actor)).then_some(actor.user_id);
-    Ok(store::releasable(&app.db, member, app.now(), chosen).await?)
-}
-
 /// The versions that a release can be rolled back to.
 pub(super) async fn once_applied(app: &App, release: ReleaseId) -> Result<Vec<(VersionId, String)>> {
     Ok(store::once_applied(&app.db, release).await?)

@@ -211,6 +211,8 @@ pub struct ReleaseRow {
     pub apply_on_approval: bool,
     /// Why it may go into a freeze window.
     pub freeze_reason: Option<String>,
+    /// The end of that window; the reason opens no other.
+    pub freeze_until: Option<DateTime<Utc>>,
     /// Why a rollback was asked for.
     pub reason: Option<String>,
     /// Who asked for it.

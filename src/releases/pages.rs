@@ -21,6 +21,7 @@ use crate::error::{Fields, Result};
 use crate::identity::access;
 use crate::identity::{Action, Relation};
 use crate::ids::{ReleaseId, VersionId};
+use crate::inventory::versions;
 use crate::web::form::read;
 use crate::web::{Form, Page, Path, Query, Refusal, Select, Shell, Toast, Visitor, back_to, filters, format, html};
 
@@ -139,10 +140,10 @@ pub struct ReleaseFields {
     freeze_reason: String,
 }
 
-/// What the form of a rollback holds.
+/// What the forms of a release's page hold: to apply it, to give it up, to roll it back.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct RollbackFields {
+pub struct ActFields {
     version_id: String,
     reason: String,
     preview_ref: String,
@@ -171,10 +172,7 @@ pub async fn list(
 }
 
 async fn new_page(app: &App, visitor: &Visitor, fields: PreviewFields, refusal: Refusal) -> Result<Response> {
-    let versions = lists::releasable(app, &visitor.actor, fields.version_id.parse().ok()).await?;
-    let version = Select::filter("version_id", "Version", versions, Some(&fields.version_id), |(id, model, number)| {
-        (id, format!("{model} {number}"))
-    });
+    let version = versions::select(app, &visitor.actor, true, &fields.version_id).await?;
     let places = environments::list(app, &visitor.actor).await?;
     let chosen = Some(&fields.environment_id);
     let place = Select::filter("environment_id", "Environment", places, chosen, |one| {
@@ -188,7 +186,7 @@ async fn new_page(app: &App, visitor: &Visitor, fields: PreviewFields, refusal: 
     let way = Select::filter("strategy", "Strategy", ways, Some(&fields.strategy), |one| one);
     let status = refusal.status();
     let shell = Shell::new(app, visitor, "releases", "New release").await?;
-    let page = NewPage { shell, fields, refusal, selects: vec![version.required(), place.required(), way.required()] };
+    let page = NewPage { shell, fields, refusal, selects: vec![version, place.required(), way.required()] };
     Ok((status, html(&page)?).into_response())
 }
 
@@ -286,11 +284,7 @@ pub async fn show(State(app): State<App>, visitor: Visitor, Path(release): Path<
 }
 
 /// `POST /releases/{id}/apply`
-pub async fn apply(
-    State(app): State<App>,
-    Path(release): Path<ReleaseId>,
-    form: Form<RollbackFields>,
-) -> Result<Response> {
+pub async fn apply(State(app): State<App>, Path(release): Path<ReleaseId>, form: Form<ActFields>) -> Result<Response> {
     let body = ApplyBody { preview_ref: Some(form.fields.preview_ref) };
     match super::apply(&app, &form.visitor.actor, release, body).await {
         Ok(view) => Ok(to_release(&view)),
@@ -299,11 +293,7 @@ pub async fn apply(
 }
 
 /// `POST /releases/{id}/cancel`
-pub async fn cancel(
-    State(app): State<App>,
-    Path(release): Path<ReleaseId>,
-    form: Form<RollbackFields>,
-) -> Result<Response> {
+pub async fn cancel(State(app): State<App>, Path(release): Path<ReleaseId>, form: Form<ActFields>) -> Result<Response> {
     match super::cancel(&app, &form.visitor.actor, release).await {
         Ok(view) => Ok(to_release(&view)),
         Err(error) => show_page(&app, &form.visitor, release, Refusal::of(error)?).await,
@@ -314,7 +304,7 @@ pub async fn cancel(
 pub async fn roll_back(
     State(app): State<App>,
     Path(release): Path<ReleaseId>,
-    form: Form<RollbackFields>,
+    form: Form<ActFields>,
 ) -> Result<Response> {
     let version =
         form.fields.version_id.parse().map_err(|_| crate::error::Error::field("version_id", "Choose a version."));

@@ -146,41 +146,20 @@ pub async fn is_used(tx: &mut Tx, preview_ref: &str) -> Result<bool, DbError> {
         .map(|found| found.is_some())
 }
 
-/// The versions that can be released, by model and newest first: those whose bytes are here, and the chosen one. A
-/// member sees those of the models they have a relation to.
-pub async fn releasable(
-    db: &Db,
-    member: Option<UserId>,
-    now: DateTime<Utc>,
-    chosen: Option<VersionId>,
-) -> Result<Vec<(VersionId, String, String)>, DbError> {
-    Query::new(
-        "SELECT v.version_id, m.name, v.number FROM versions v JOIN models m ON m.model_id = v.model_id
-         LEFT JOIN artifacts a ON a.digest = v.artifact_digest WHERE ($1 IS NULL OR $2 IS NULL OR v.model_id IN ",
-    )
-    .push(RELATED_MODELS)
-    .push(") AND (a.stored OR v.version_id = $3) ORDER BY m.name, v.version_id DESC LIMIT 1000")
-    .bind(member)
-    .bind(now)
-    .bind(chosen)
-    .all(db)
-    .await
-}
-
 // Releases ----------------------------------------------------------------------------------------
 
 pub async fn insert(
     tx: &mut Tx,
     preview: &PreviewRow,
     body: &ReleaseBody,
-    freeze_reason: Option<&str>,
+    freeze: Option<(&str, DateTime<Utc>)>,
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<ReleaseId, DbError> {
     Query::new(
         "INSERT INTO releases (environment_id, model_id, version_id, kind, lifecycle_state, preview_ref, apply_on_approval,
-             freeze_reason, reason, requested_by_id, created_at)
-         VALUES ($1, $2, $3, $4, 'pending_approval', $5, $6, $7, $8, $9, $10) RETURNING release_id",
+             freeze_reason, freeze_until, reason, requested_by_id, created_at)
+         VALUES ($1, $2, $3, $4, 'pending_approval', $5, $6, $7, $8, $9, $10, $11) RETURNING release_id",
     )
     .bind(preview.environment_id)
     .bind(preview.model_id)
@@ -188,7 +167,8 @@ pub async fn insert(
     .bind(preview.kind)
     .bind(&preview.preview_ref)
     .bind(body.apply_on_approval)
-    .bind(freeze_reason.map(str::to_owned))
+    .bind(freeze.map(|(reason, _)| reason.to_owned()))
+    .bind(freeze.map(|(_, until)| until))
     .bind(preview.reason.clone())
     .bind(by)
     .bind(now)
@@ -307,7 +287,7 @@ pub struct ApplyFacts {
     pub digest: Option<String>,
     pub preview_ref: String,
     pub apply_on_approval: bool,
-    pub freeze_reason: Option<String>,
+    pub freeze_until: Option<DateTime<Utc>>,
     pub requested_by_id: UserId,
     pub approved_by: Option<String>,
 }
@@ -315,7 +295,7 @@ pub struct ApplyFacts {
 pub async fn apply_facts(tx: &mut Tx, release: ReleaseId) -> Result<ApplyFacts, DbError> {
     Query::new(
         "SELECT r.kind, r.environment_id, e.name AS environment_name, e.stage, e.region_id, r.model_id, r.version_id,
-                v.number AS version_number, v.artifact_digest AS digest, r.preview_ref, r.apply_on_approval, r.freeze_reason,
+                v.number AS version_number, v.artifact_digest AS digest, r.preview_ref, r.apply_on_approval, r.freeze_until,
                 r.requested_by_id, a.name AS approved_by
          FROM releases r JOIN environments e ON e.environment_id = r.environment_id
          JOIN versions v ON v.version_id = r.version_id LEFT JOIN users a ON a.user_id = r.approved_by_id
@@ -390,7 +370,7 @@ pub async fn once_applied(db: &Db, release: ReleaseId) -> Result<Vec<(VersionId,
 
 const VIEW: &str = "SELECT r.release_id, r.kind, r.lifecycle_state, r.environment_id, e.name AS environment_name, e.stage, e.runtime AS runtime_type, e.region_id, g.code AS region_code,
         r.model_id, m.name AS model_name, r.version_id, v.number AS version_number, r.preview_ref,
-        p.expires_at AS preview_expires_at, r.apply_on_approval, r.freeze_reason, r.reason, r.requested_by_id,
+        p.expires_at AS preview_expires_at, r.apply_on_approval, r.freeze_reason, r.freeze_until, r.reason, r.requested_by_id,
         u.name AS requested_by, a.name AS approved_by, r.created_at, r.approved_at, r.ended_at, r.revision, r.diagnostics,
         (SELECT MAX(d.deployment_id) FROM deployments d WHERE d.release_id = r.release_id) AS deployment_id
     FROM releases r JOIN environments e ON e.environment_id = r.environment_id JOIN regions g ON g.region_id = e.region_id

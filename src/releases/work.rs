@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::ask::{moved, queue, release_of, withdraw};
 use super::checks::{Scene, refuse_closed};
-use super::rules::{Gate, LifecycleState, ReleaseKind};
+use super::rules::{LifecycleState, ReleaseKind};
 use super::store;
 use crate::app::App;
 use crate::approvals::Ticket;
@@ -58,8 +58,7 @@ async fn approved(act: &mut Act, actor: &Actor, ticket: &Ticket, release: Releas
         let row = store::preview_in(&mut act.tx, &facts.preview_ref).await?;
         let scene = Scene::read_in(act, row.kind, row.environment_id, row.version_id).await?;
         // What stands in the way now leaves it approved: somebody applies it when it is gone.
-        let waits = if facts.freeze_reason.is_some() { &[Gate::Approval, Gate::Freeze][..] } else { &[Gate::Approval] };
-        if refuse_closed(&scene.checks(row.kind), waits).is_ok() {
+        if refuse_closed(&scene.checks(row.kind), scene.waived(facts.freeze_until)).is_ok() {
             queue(act, release, &row, &scene).await?;
         }
     }

@@ -5,7 +5,7 @@ use countersign::identity::Role;
 use serde_json::Value;
 
 use crate::both;
-use crate::builder::Person;
+use crate::builder::{Person, Region};
 use crate::harness::T;
 
 /// What a deployment of the scene is like: model, state, requests a second, P95, error rate.
@@ -19,21 +19,27 @@ const SCENE: &[Like] = &[
     ("Echo", "active", Some(1.0 / 3.0), Some(0.1), Some(0.0)),
 ];
 
-/// Deployments of Anna's models, a minute apart, measured a moment ago.
-async fn scene(t: &T) -> Person {
-    let anna = t.person("Anna").await;
-    let uk = t.region("UK").await;
+/// An environment that nothing was released into.
+pub async fn production(t: &T, region: &Region) -> i64 {
     let mut act = t.act().await;
-    let environment: (i64,) = Query::new(
+    let made: (i64,) = Query::new(
         "INSERT INTO environments (name, region_id, stage, runtime, state, endpoint, approval_required, preview_minutes, created_at)
          VALUES ('uk-production', $1, 'production', 'local', 'ready', '127.0.0.1:7101', FALSE, 30, $2) RETURNING environment_id",
     )
-    .bind(uk.id)
+    .bind(region.id)
     .bind(t.now())
     .one(&mut act.tx)
     .await
     .unwrap();
     act.commit().await.unwrap();
+    made.0
+}
+
+/// Deployments of Anna's models, a minute apart, measured a moment ago.
+async fn scene(t: &T) -> Person {
+    let anna = t.person("Anna").await;
+    let uk = t.region("UK").await;
+    let environment = production(t, &uk).await;
     for (at, (model, state, rate, p95, errors)) in SCENE.iter().enumerate() {
         let version = t.model(model).owned_by(&anna).in_regions([&uk]).await.version("1.0").approved().await;
         let mut act = t.act().await;
@@ -43,7 +49,7 @@ async fn scene(t: &T) -> Person {
              SELECT $1, v.model_id, v.version_id, 'k', $2, '127.0.0.1:7101', 'd', $3, $3, $4, $5, $6, $7 FROM versions v
              WHERE v.version_id = $8",
         )
-        .bind(environment.0)
+        .bind(environment)
         .bind(*state)
         .bind(t.now() - chrono::TimeDelta::minutes(10 - i64::try_from(at).unwrap()))
         .bind(*rate)

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::both;
 use crate::builder::Person;
+use crate::deployments::production;
 use crate::harness::T;
 
 /// What happens while an endpoint is being read.
@@ -81,23 +82,15 @@ async fn deployed(t: &T, address: &str) -> (Person, i64) {
     let anna = t.person("Anna").await;
     let uk = t.region("UK").await;
     let version = t.model("PD Mortgage").owned_by(&anna).in_regions([&uk]).await.version("1.0").approved().await;
+    let environment = production(t, &uk).await;
     let mut act = t.act().await;
-    let environment: (i64,) = Query::new(
-        "INSERT INTO environments (name, region_id, stage, runtime, state, endpoint, approval_required, preview_minutes, created_at)
-         VALUES ('uk-production', $1, 'production', 'local', 'ready', '127.0.0.1:7101', FALSE, 30, $2) RETURNING environment_id",
-    )
-    .bind(uk.id)
-    .bind(t.now())
-    .one(&mut act.tx)
-    .await
-    .unwrap();
     let deployment: (i64,) = Query::new(
         "INSERT INTO deployments (environment_id, model_id, version_id, runtime_key, state, endpoint, digest, metrics_source,
              created_at, active_at)
          SELECT $1, v.model_id, v.version_id, 'k', 'active', '127.0.0.1:7101', 'd', $2, $3, $3 FROM versions v
          WHERE v.version_id = $4 RETURNING deployment_id",
     )
-    .bind(environment.0)
+    .bind(environment)
     .bind(format!("{{\"url\":\"http://{address}/metrics\"}}"))
     .bind(t.now())
     .bind(version.id)

@@ -165,7 +165,7 @@ async fn write_sample() {
         };
         let names: Vec<_> = columns.iter().map(|column| column.0.as_str()).collect();
         let values: Vec<_> = columns.iter().map(value).collect();
-        let select = format!("SELECT {} FROM {table} ORDER BY rowid", values.join(" || ', ' || "));
+        let select = format!("SELECT {} FROM {table} ORDER BY {}", values.join(" || ', ' || "), names.join(", "));
         let rows: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(select)).fetch_all(&mut connection).await.unwrap();
         for (row,) in rows {
             script += &format!("INSERT INTO {table} ({}) VALUES ({row});\n", names.join(", "));

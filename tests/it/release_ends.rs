@@ -132,6 +132,26 @@ both! {
         t.everything_holds().await;
     }
 
+    async fn who_agrees_to_one_freeze_has_not_agreed_to_the_next(t: T) {
+        let scene = scene(&t, "development").await;
+        freeze(&scene).await;
+        let two = version(&scene, "2.0").await;
+        let preview = preview(&scene, &two).await;
+        let body = json!({ "preview_ref": preview["preview_ref"], "freeze_reason": WHY });
+        let release = scene.olga.post("/api/v1/releases", body).await.expect(201).json();
+        approved(&scene).await;
+        assert_eq!(state(&scene, &release).await, "approved");
+        t.advance(3);
+        let next = json!({ "starts_at": t.now(), "ends_at": t.now() + chrono::TimeDelta::days(1), "reason": "An audit" });
+        scene.olga.post("/api/v1/environments/1/freeze-windows", next).await.expect(201);
+        let apply = json!({ "preview_ref": preview["preview_ref"] });
+        scene.olga.post("/api/v1/releases/1/apply", apply.clone()).await.refused(409, "freeze_window");
+        t.advance(1);
+        scene.olga.post("/api/v1/releases/1/apply", apply).await.ok();
+        work(&t).await;
+        assert_eq!(state(&scene, &release).await, "applied");
+    }
+
     async fn a_freeze_that_a_second_person_does_not_lift_keeps_the_release_out(t: T) {
         let scene = scene(&t, "development").await;
         freeze(&scene).await;

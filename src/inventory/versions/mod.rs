@@ -30,7 +30,7 @@ pub mod truths;
 pub use api::api;
 pub use artifact::{download, refer, upload};
 pub use change::{VersionBody, VersionPatch, create, delete, update};
-pub use pages::pages;
+pub use pages::{pages, select};
 pub use truths::TruthView;
 
 /// A version with its derived facts.

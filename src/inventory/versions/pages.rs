@@ -8,13 +8,14 @@ use axum::routing::get;
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Outlook, VersionBody, VersionPatch, VersionView, api};
+use super::{Outlook, VersionBody, VersionPatch, VersionView, api, store};
 use crate::app::App;
 use crate::error::{self, Error, Result};
-use crate::identity::{Action, access};
+use crate::identity::access::{self, sees_all_models};
+use crate::identity::{Action, Actor};
 use crate::ids::{ModelId, RegionId, VersionId};
 use crate::inventory::models::{self, ModelView};
-use crate::web::{Form, Path, Refusal, Shell, Toast, Upload, Visitor, back_to, filters, form, format, html};
+use crate::web::{Form, Path, Refusal, Select, Shell, Toast, Upload, Visitor, back_to, filters, form, format, html};
 use crate::words::{ChangeType, VersionScope, VersionStatus};
 
 /// The pages.
@@ -285,4 +286,16 @@ async fn artifact_saved(
 
 async fn download(State(app): State<App>, visitor: Visitor, Path(version): Path<VersionId>) -> Result<Response> {
     Ok(api::attachment(super::download(&app, &visitor.actor, version).await?))
+}
+
+/// The versions for a form to choose from, of the models that the person sees; with `kept` only those whose bytes are
+/// kept here. `chosen` is what the form holds, and stands among them whatever else does.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn select(app: &App, actor: &Actor, kept: bool, chosen: &str) -> Result<Select> {
+    let member = (!sees_all_models(app, actor)).then_some(actor.user_id);
+    let offered = store::offered(&app.db, member, app.now(), kept, chosen.parse().ok()).await?;
+    let named = |(id, model, number)| (id, format!("{model} {number}"));
+    Ok(Select::filter("version_id", "Version", offered, Some(chosen), named).required())
 }

@@ -7,8 +7,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::change::VersionBody;
 use super::{VersionRow, VersionView};
 use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
+use crate::identity::access::RELATED_MODELS;
 use crate::ids::{ModelId, RegionId, UserId, VersionId};
 use crate::inventory::rules::{Facts, VersionNumber};
+
+/// How many versions a form offers; another one is chosen on its own page.
+const MOST_OFFERED: i64 = 1000;
 
 pub async fn model_of(db: &Db, version: VersionId) -> Result<Option<ModelId>, DbError> {
     let row: Option<(ModelId,)> =
@@ -39,6 +43,32 @@ pub async fn view(db: &Db, version: VersionId) -> Result<Option<VersionView>, Db
     .bind(version)
     .optional(db)
     .await
+}
+
+/// The versions that a form offers, by model and newest first, the chosen one before all: of the models that a member
+/// has a relation to, and only those whose bytes are kept if that is asked.
+pub async fn offered(
+    db: &Db,
+    member: Option<UserId>,
+    now: DateTime<Utc>,
+    kept: bool,
+    chosen: Option<VersionId>,
+) -> Result<Vec<(VersionId, String, String)>, DbError> {
+    let query = Query::new(
+        "SELECT v.version_id, m.name, v.number FROM versions v JOIN models m ON m.model_id = v.model_id
+         LEFT JOIN artifacts a ON a.digest = v.artifact_digest WHERE ($1 IS NULL OR $2 IS NULL OR v.model_id IN ",
+    )
+    .push(RELATED_MODELS)
+    .push(")")
+    .bind(member)
+    .bind(now)
+    .bind(chosen);
+    let query = if kept { query.push(" AND (a.stored OR v.version_id = $3)") } else { query };
+    query
+        .push(" ORDER BY CASE WHEN v.version_id = $3 THEN 0 ELSE 1 END, m.name, v.version_id DESC")
+        .limit(MOST_OFFERED)
+        .all(db)
+        .await
 }
 
 /// One page of a model's versions and one row more, the newest first.
