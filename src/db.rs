@@ -76,6 +76,8 @@ impl Db {
             .statement_cache_capacity(256)
             .pragma("cache_size", "-8192")
             .pragma("temp_store", "memory")
+            // As on PostgreSQL: what shall not look at case says LOWER.
+            .pragma("case_sensitive_like", "on")
             .optimize_on_close(true, 400)
             .disable_statement_logging();
         let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
@@ -351,6 +353,29 @@ impl Query {
         self
     }
 
+    /// Appends rows of values, `($1, $2), ($3, $4), …`: for numbers that must be kept to the last bit, which a list in
+    /// JSON does not promise on SQLite. A text for each number of rows is planned and kept; see [`portions`].
+    pub fn rows(mut self, rows: impl IntoIterator<Item = impl IntoIterator<Item = Value>>) -> Self {
+        let sql = self.sql.to_mut();
+        for (row, values) in rows.into_iter().enumerate() {
+            sql.push_str(if row == 0 { " (" } else { ", (" });
+            for (column, value) in values.into_iter().enumerate() {
+                self.values.push(value);
+                sql.push_str(&format!("{}${}", if column == 0 { "" } else { ", " }, self.values.len()));
+            }
+            sql.push(')');
+        }
+        self
+    }
+
+    /// Appends a parameter with its value, between two pieces of text.
+    pub fn param(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        let parameter = format!("${}", self.values.len());
+        self.sql.to_mut().push_str(&parameter);
+        self
+    }
+
     /// Reads no more than `rows`. The number stands in the text: a planner that knows how short the page is finds the
     /// index that leads to it, and makes one plan for all who ask.
     pub fn limit(mut self, rows: i64) -> Self {
@@ -424,6 +449,16 @@ impl Query {
         }
         Ok(sqlx::query_with(AssertSqlSafe(sql).into_sql_str(), arguments))
     }
+}
+
+/// Cuts rows into portions of a power of two, at most 512: so [`Query::rows`] makes ten texts and not one for each length.
+pub fn portions<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = 1 << rows.len().min(512).checked_ilog2()?;
+        let (portion, rest) = rows.split_at(length);
+        rows = rest;
+        Some(portion)
+    })
 }
 
 /// Whether a statement broke a unique constraint: somebody else was first.
