@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::identity::Actor;
 use crate::identity::policy::Policy;
 use crate::operations::Handler;
+use crate::training;
 use crate::web::Badges;
 use crate::web::metrics::Metrics;
 
@@ -58,6 +59,10 @@ pub struct Settings {
     pub p95_red_ms: f64,
     /// Percent of failed requests above which its error rate is red.
     pub errors_red_percent: f64,
+    /// Folders of this machine whose files data sets may refer to.
+    pub data_folders: Vec<PathBuf>,
+    /// What training jobs may do.
+    pub training: training::Limits,
 }
 
 impl Default for Settings {
@@ -70,6 +75,8 @@ impl Default for Settings {
             p50_amber_ms: 200.0,
             p95_red_ms: 500.0,
             errors_red_percent: 1.0,
+            data_folders: Vec::new(),
+            training: training::Limits::default(),
         }
     }
 }
@@ -87,6 +94,8 @@ pub struct Drivers {
     pub on_boundary: Option<OnBoundary>,
     /// For how long an operation is held without a sign of life.
     pub lease: Duration,
+    /// This program, which training jobs are started with.
+    pub program: PathBuf,
 }
 
 impl Default for Drivers {
@@ -94,7 +103,7 @@ impl Default for Drivers {
     fn default() -> Self {
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("countersign"));
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-        let mut runtime = Local::new(local::Config { program, host }, local::system_clock());
+        let mut runtime = Local::new(local::Config { program: program.clone(), host }, local::system_clock());
         let mut on_boundary: Option<OnBoundary> = None;
         if let Some(wanted) = failpoint::wanted() {
             let here = wanted.clone();
@@ -104,7 +113,7 @@ impl Default for Drivers {
                 false
             }));
         }
-        Self { runtime: Arc::new(runtime), on_boundary, lease: failpoint::lease() }
+        Self { runtime: Arc::new(runtime), on_boundary, lease: failpoint::lease(), program }
     }
 }
 
@@ -143,6 +152,10 @@ pub struct Parts {
     pub work: Notify,
     /// For how long an operation is held without a sign of life.
     pub lease: Duration,
+    /// This program, which training jobs are started with.
+    pub program: PathBuf,
+    /// What is known of training jobs only while the server runs.
+    pub training: training::Hall,
     on_boundary: Option<OnBoundary>,
     clock: Box<dyn Clock>,
 }
@@ -187,6 +200,8 @@ impl App {
             operations: crate::operation_handlers(),
             work: Notify::new(),
             lease: drivers.lease,
+            program: drivers.program,
+            training: training::Hall::default(),
             on_boundary: drivers.on_boundary,
             clock,
         }))

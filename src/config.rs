@@ -12,6 +12,7 @@ use clap::{Arg, ArgMatches, Command};
 use serde::Deserialize;
 
 use crate::app::Settings;
+use crate::training::Limits;
 
 /// The file that is read if none is named and it is there.
 pub const DEFAULT_FILE: &str = "countersign.toml";
@@ -125,6 +126,51 @@ pub static SETTINGS: &[Setting] = &[
         default: "1",
         form: "PERCENT",
         about: "Share of a deployment's requests that fail above which its error rate turns red.",
+        serving: true,
+    },
+    Setting {
+        name: "data_folders",
+        flag: "data-folders",
+        variable: "COUNTERSIGN_DATA_FOLDERS",
+        default: "",
+        form: "DIRS",
+        about: "Folders of this machine, separated by colons, whose files data sets may refer to. Without any, data sets are uploaded.",
+        serving: true,
+    },
+    Setting {
+        name: "training_programs",
+        flag: "training-programs",
+        variable: "COUNTERSIGN_TRAINING_PROGRAMS",
+        default: "",
+        form: "FILES",
+        about: "Programs, by their absolute paths separated by colons, that training jobs may start. Without any, only the builtin training runs.",
+        serving: true,
+    },
+    Setting {
+        name: "training_jobs",
+        flag: "training-jobs",
+        variable: "COUNTERSIGN_TRAINING_JOBS",
+        default: "1",
+        form: "N",
+        about: "How many training jobs this server carries out at once; 0 for none.",
+        serving: true,
+    },
+    Setting {
+        name: "training_minutes",
+        flag: "training-minutes",
+        variable: "COUNTERSIGN_TRAINING_MINUTES",
+        default: "60",
+        form: "MINUTES",
+        about: "How long a training job may take at most.",
+        serving: true,
+    },
+    Setting {
+        name: "training_memory_mib",
+        flag: "training-memory-mib",
+        variable: "COUNTERSIGN_TRAINING_MEMORY_MIB",
+        default: "2048",
+        form: "MIB",
+        about: "How much memory the processes of a training job may have together at most, in MiB.",
         serving: true,
     },
     Setting {
@@ -287,6 +333,16 @@ pub struct Config {
     pub p95_red_ms: f64,
     /// Failed requests above which it turns red, in percent.
     pub errors_red_percent: f64,
+    /// Folders whose files data sets may refer to, separated by colons.
+    pub data_folders: String,
+    /// Programs that training jobs may start, separated by colons.
+    pub training_programs: String,
+    /// Training jobs at once.
+    pub training_jobs: usize,
+    /// The longest training job, in minutes.
+    pub training_minutes: i64,
+    /// The most memory of a training job, in MiB.
+    pub training_memory_mib: i64,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What is logged.
@@ -337,6 +393,17 @@ impl Config {
         ] {
             anyhow::ensure!((0.0..=most).contains(&value), "{name} must be between 0 and {most}.");
         }
+        anyhow::ensure!(config.training_jobs <= 64, "training_jobs must be between 0 and 64.");
+        anyhow::ensure!(
+            (1..=43_200).contains(&config.training_minutes),
+            "training_minutes must be between 1 and 43200."
+        );
+        let memory = (64..=16_777_216).contains(&config.training_memory_mib);
+        anyhow::ensure!(memory, "training_memory_mib must be between 64 and 16777216.");
+        for path in paths(&config.data_folders).iter().chain(&paths(&config.training_programs)) {
+            let name = path.display();
+            anyhow::ensure!(path.is_absolute(), "data_folders and training_programs name absolute paths, not {name}.");
+        }
         config.origins = origins;
         Ok(config)
     }
@@ -352,6 +419,13 @@ impl Config {
             p50_amber_ms: self.p50_amber_ms,
             p95_red_ms: self.p95_red_ms,
             errors_red_percent: self.errors_red_percent,
+            data_folders: paths(&self.data_folders),
+            training: Limits {
+                programs: paths(&self.training_programs),
+                at_once: self.training_jobs,
+                minutes: self.training_minutes,
+                memory_mib: self.training_memory_mib,
+            },
         }
     }
 
@@ -364,6 +438,11 @@ impl Config {
         });
         lines.collect()
     }
+}
+
+/// The paths of a list that colons separate.
+fn paths(list: &str) -> Vec<PathBuf> {
+    list.split(':').map(str::trim).filter(|path| !path.is_empty()).map(PathBuf::from).collect()
 }
 
 /// The keys of a configuration file, each of which must be a setting: a misspelt one would

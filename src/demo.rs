@@ -30,6 +30,7 @@ use crate::words::{ChangeType, ModelStatus, Priority, RiskTier, ValidationState,
 
 mod delivery;
 mod story;
+mod training;
 
 /// Somebody of the demo.
 #[derive(Debug)]

@@ -39,6 +39,7 @@ pub fn api() -> OpenApiRouter<App> {
         .merge(crate::releases::api())
         .merge(crate::deployments::api())
         .merge(crate::metrics::api())
+        .merge(crate::training::api())
         .merge(crate::reports::api())
         .merge(crate::audit::api())
 }
@@ -54,6 +55,7 @@ fn pages(document: &OpenApi) -> Router<App> {
         .merge(crate::environments::pages())
         .merge(crate::releases::pages())
         .merge(crate::deployments::pages())
+        .merge(crate::training::pages())
         .merge(crate::reports::pages())
         .merge(crate::audit::pages())
         .merge(crate::openapi::pages(document))

@@ -12,6 +12,8 @@ CREATE TABLE datasets (
     row_count     BIGINT NOT NULL,
     -- Name, kind, role, missing and different values of each column in the file's order, as JSON.
     columns       TEXT NOT NULL,
+    -- The first rows, as JSON.
+    preview       TEXT NOT NULL,
     created_by_id BIGINT NOT NULL REFERENCES users,
     created_at    TIMESTAMPTZ NOT NULL,
     revision      BIGINT NOT NULL DEFAULT 1

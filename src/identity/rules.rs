@@ -80,6 +80,8 @@ text_enum! {
         Requester = "requester",
         /// Has a relation to a model that is used in the region at hand.
         UsesRegion = "uses_region",
+        /// Added the thing at hand.
+        Creator = "creator",
         /// Is the person the act is about.
         Oneself = "oneself",
     }
@@ -152,6 +154,14 @@ text_enum! {
         ReleaseRollback = "release.rollback",
         /// Pause, resume and retire a deployment.
         DeploymentManage = "deployment.manage",
+        /// See the data sets that models learn from.
+        DatasetView = "dataset.view",
+        /// Add a data set.
+        DatasetCreate = "dataset.create",
+        /// Change what is said of a data set: its name, its columns' roles.
+        DatasetManage = "dataset.manage",
+        /// Run, stop, repeat and delete training jobs of a model.
+        TrainingRun = "training.run",
         /// Change one's own password, sessions and tokens.
         AccountManage = "account.manage",
     }
@@ -172,6 +182,7 @@ impl Action {
                 | Self::LedgerView
                 | Self::PeopleView
                 | Self::EnvironmentView
+                | Self::DatasetView
         )
     }
 
@@ -211,6 +222,10 @@ impl Action {
             Self::ReleaseApply => "apply or cancel this release",
             Self::ReleaseRollback => "roll back this model",
             Self::DeploymentManage => "manage this deployment",
+            Self::DatasetView => "see data sets",
+            Self::DatasetCreate => "add data sets",
+            Self::DatasetManage => "change this data set",
+            Self::TrainingRun => "run training jobs of this model",
             Self::AccountManage => "change this account",
         }
     }

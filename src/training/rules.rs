@@ -3,6 +3,7 @@
 //! Source: 3-lifecycle, *Training jobs*.
 
 use crate::db::text_enum;
+use crate::error::Fields;
 
 text_enum! {
     /// Where a training job stands.
@@ -64,4 +65,13 @@ text_enum! {
         /// Somebody stopped it.
         Stopped = "stopped",
     }
+}
+
+/// A name of 3 to 100 characters, trimmed.
+pub fn name(fields: &mut Fields, text: &str) -> String {
+    let name = text.trim();
+    let length = name.chars().count();
+    fields.check((3..=100).contains(&length), "name", "The name must have 3 to 100 characters.");
+    fields.check(!name.chars().any(char::is_control), "name", "Control characters are not allowed.");
+    name.to_owned()
 }
