@@ -1,8 +1,8 @@
 //! Operators of `ai.onnx.ml` beside those of the inference runtime.
 //!
-//! The runtime itself has `CategoryMapper`, `LinearClassifier`, `LinearRegressor` and `Normalizer`. What exporters of
-//! tabular models write besides is here: encoders, scalers, imputers, and tree ensembles. The ensembles replace the
-//! runtime's own, which take a binary model with one score for one with two, and trust the artifact's indices.
+//! The runtime itself has `CategoryMapper`, `LinearRegressor` and `Normalizer`. What exporters of tabular models write
+//! besides is here: encoders, scalers, imputers, classifiers, and tree ensembles. The ensembles replace the runtime's
+//! own, which take a binary model with one score for one with two, and trust the artifact's indices.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,9 @@ use tract_onnx::tract_hir::ops::array::Gather;
 use tract_onnx::tract_hir::ops::expandable::{Expansion, expand};
 use tract_onnx::tract_hir::ops::identity::Identity;
 
+mod classes;
 mod encode;
+mod linear;
 mod scale;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ pub fn runtime() -> Onnx {
     register.insert("ArrayFeatureExtractor", |_, _| Ok((expand(Gather::new(-1)), vec![])));
     register.insert("Imputer", |_, node| build(scale::Imputer::read(node)?));
     register.insert("LabelEncoder", |_, node| build(encode::LabelEncoder::read(node)?));
+    register.insert("LinearClassifier", |_, node| build(linear::Classifier::read(node)?));
     register.insert("OneHotEncoder", |_, node| build(encode::OneHotEncoder::read(node)?));
     register.insert("Scaler", |_, node| build(scale::Scaler::read(node)?));
     register.insert("TreeEnsembleClassifier", |_, node| build(trees::Classifier::read(node)?));

@@ -4,6 +4,7 @@ use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, NodeProto};
 
 use super::encode::{LabelEncoder, OneHotEncoder};
+use super::linear;
 use super::scale::{Imputer, Scaler};
 use super::trees::{Classifier, Regressor};
 use super::*;
@@ -192,4 +193,35 @@ fn labels_become_others_or_the_default() {
     assert_eq!(outputs[0].try_as_plain_ram().unwrap().as_slice::<String>().unwrap(), ["none", "nought", "_Unused"]);
     let short = vec![texts("keys_strings", &["a", "b"]), ints("values_int64s", &[1])];
     assert!(LabelEncoder::read(&node(short)).is_err());
+}
+
+/// The scores that the reference runtime gives, of one score for two classes and of one for each.
+#[test]
+fn every_form_of_a_linear_classifier() {
+    let rows = tensor(&[2, 2], vec![1.0_f32, 2.0, -3.0, 0.5]).unwrap();
+    let one = [floats("coefficients", &[0.5, 0.25]), floats("intercepts", &[0.1])];
+    let two = [floats("coefficients", &[-0.5, -0.25, 0.5, 0.25]), floats("intercepts", &[-0.1, 0.1])];
+    let cases = [
+        (&one, "NONE", [-0.1, 1.1, 2.275, -1.275]),
+        (&one, "LOGISTIC", [0.249_74, 0.750_26, 0.781_597, 0.218_403]),
+        (&one, "SOFTMAX", [-0.1, 1.1, 2.275, -1.275]),
+        (&two, "NONE", [-1.1, 1.1, 1.275, -1.275]),
+        (&two, "LOGISTIC", [0.249_74, 0.750_26, 0.781_597, 0.218_403]),
+        (&two, "SOFTMAX", [0.099_75, 0.900_25, 0.927_574, 0.072_426]),
+    ];
+    for (weights, transform, expected) in cases {
+        let named = [texts("classlabels_strings", &["a", "b"]), text("post_transform", transform)];
+        let model = linear::Classifier::read(&node([weights.to_vec(), named.to_vec()].concat())).unwrap();
+        let outputs = model.run(&rows).unwrap();
+        assert_eq!(outputs[0].try_as_plain_ram().unwrap().as_slice::<String>().unwrap(), ["b", "a"]);
+        for (score, expected) in floats_of(&outputs[1..]).into_iter().zip(expected) {
+            assert!((score - expected).abs() < 1e-5, "{transform}: {score} is not {expected}");
+        }
+    }
+    let uneven = [
+        floats("coefficients", &[0.5, 0.25, 1.0]),
+        floats("intercepts", &[0.1, 0.2]),
+        ints("classlabels_ints", &[0, 1]),
+    ];
+    assert!(linear::Classifier::read(&node(uneven.to_vec())).is_err());
 }

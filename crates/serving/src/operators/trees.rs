@@ -3,7 +3,8 @@
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_core::internal::*;
 
-use super::trees_read::{read_aggregate, read_forest, read_labels, read_transform};
+use super::classes::{Labels, Transform, logistic, most, rows_in};
+use super::trees_read::{read_aggregate, read_forest};
 use super::{Kernel, rows_of, tensor};
 
 /// How a branch compares a feature with its threshold.
@@ -131,33 +132,6 @@ impl Aggregate {
     }
 }
 
-/// What the scores of a row go through last.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Transform {
-    None,
-    Logistic,
-    Softmax,
-}
-
-impl Transform {
-    fn apply(self, scores: &mut [f32]) {
-        match self {
-            Self::None => (),
-            Self::Logistic => scores.iter_mut().for_each(|score| *score = logistic(*score)),
-            Self::Softmax => {
-                let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                scores.iter_mut().for_each(|score| *score = (*score - most).exp());
-                let sum: f32 = scores.iter().sum();
-                scores.iter_mut().for_each(|score| *score /= sum);
-            }
-        }
-    }
-}
-
-fn logistic(score: f32) -> f32 {
-    1.0 / (1.0 + (-score).exp())
-}
-
 /// One or more numbers a row.
 #[derive(Debug)]
 pub struct Regressor {
@@ -173,7 +147,7 @@ impl Regressor {
         let base: Vec<f32> = node.get_attr_opt_vec("base_values")?.unwrap_or_default();
         ensure!(base.is_empty() || base.len() == scores, "{} base values are given for {scores} targets", base.len());
         let forest = read_forest(node, "target", scores)?;
-        Ok(Self { forest, base, aggregate: read_aggregate(node)?, transform: read_transform(node)? })
+        Ok(Self { forest, base, aggregate: read_aggregate(node)?, transform: Transform::read(node)? })
     }
 }
 
@@ -194,22 +168,6 @@ impl Kernel for Regressor {
     }
 }
 
-/// The names of the classes.
-#[derive(Debug)]
-pub enum Labels {
-    Ints(Vec<i64>),
-    Texts(Vec<String>),
-}
-
-impl Labels {
-    fn len(&self) -> usize {
-        match self {
-            Self::Ints(labels) => labels.len(),
-            Self::Texts(labels) => labels.len(),
-        }
-    }
-}
-
 /// A class a row, and a score for each class.
 #[derive(Debug)]
 pub struct Classifier {
@@ -223,7 +181,7 @@ pub struct Classifier {
 
 impl Classifier {
     pub fn read(node: &NodeProto) -> TractResult<Self> {
-        let labels = read_labels(node)?;
+        let labels = Labels::read(node, "classlabels_int64s")?;
         let forest = read_forest(node, "class", labels.len())?;
         let base: Vec<f32> = node.get_attr_opt_vec("base_values")?.unwrap_or_default();
         let first = forest.weights.first().map(|(class, _)| *class);
@@ -233,7 +191,7 @@ impl Classifier {
         // As the reference runtime does: leaves that are all shares are compared with a half, margins with nought.
         let shares = forest.weights.iter().all(|(_, weight)| *weight >= 0.0);
         let binary = single.then_some(if shares { 0.5 } else { 0.0 });
-        Ok(Self { forest, base, labels, transform: read_transform(node)?, binary })
+        Ok(Self { forest, base, labels, transform: Transform::read(node)?, binary })
     }
 
     /// The scores of one row, finished in place, and the class.
@@ -259,36 +217,12 @@ impl Kernel for Classifier {
     const OUTPUTS: usize = 2;
 
     fn facts(&self, shape: &[TDim]) -> TractResult<TVec<(DatumType, TVec<TDim>)>> {
-        let kind = match self.labels {
-            Labels::Ints(_) => i64::datum_type(),
-            Labels::Texts(_) => String::datum_type(),
-        };
-        let rows = rows_in(shape);
-        Ok(tvec!((kind, tvec!(rows.clone())), (f32::datum_type(), tvec!(rows, self.labels.len().to_dim()))))
+        Ok(self.labels.facts(shape))
     }
 
     fn run(&self, input: &Tensor) -> TractResult<TVec<Tensor>> {
         let (rows, mut scores) = self.forest.evaluate(input, Aggregate::Sum)?;
         let classes: Vec<usize> = scores.chunks_mut(self.labels.len()).map(|row| self.finish(row)).collect();
-        let label = match &self.labels {
-            Labels::Ints(labels) => tensor(&[rows], classes.iter().map(|class| labels[*class]).collect())?,
-            Labels::Texts(labels) => tensor(&[rows], classes.iter().map(|class| labels[*class].clone()).collect())?,
-        };
-        Ok(tvec!(label, tensor(&[rows, self.labels.len()], scores)?))
+        Ok(tvec!(self.labels.of(&classes)?, tensor(&[rows, self.labels.len()], scores)?))
     }
-}
-
-/// The class with the highest score; of equal ones the first.
-fn most(scores: &[f32]) -> usize {
-    let mut best = 0;
-    for (class, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = class;
-        }
-    }
-    best
-}
-
-fn rows_in(shape: &[TDim]) -> TDim {
-    if shape.len() == 2 { shape[0].clone() } else { 1.to_dim() }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::tract_core::internal::*;
 
-use super::trees::{Aggregate, Compare, Forest, Labels, Node, Transform};
+use super::trees::{Aggregate, Compare, Forest, Node};
 
 /// A node's place in the artifact: its tree, and its number there.
 type Place = (usize, usize);
@@ -125,16 +125,6 @@ fn read_compare(mode: &str) -> TractResult<Option<Compare>> {
     }))
 }
 
-/// What the scores go through last.
-pub fn read_transform(node: &NodeProto) -> TractResult<Transform> {
-    Ok(match node.get_attr_opt::<String>("post_transform")?.as_deref().unwrap_or("NONE") {
-        "NONE" => Transform::None,
-        "LOGISTIC" => Transform::Logistic,
-        "SOFTMAX" => Transform::Softmax,
-        other => bail!("the post_transform {other} is not supported"),
-    })
-}
-
 /// How what the trees say is brought together.
 pub fn read_aggregate(node: &NodeProto) -> TractResult<Aggregate> {
     Ok(match node.get_attr_opt::<String>("aggregate_function")?.as_deref().unwrap_or("SUM") {
@@ -144,18 +134,6 @@ pub fn read_aggregate(node: &NodeProto) -> TractResult<Aggregate> {
         "MAX" => Aggregate::Most,
         other => bail!("the aggregate_function {other} is not known"),
     })
-}
-
-/// The names of the classes.
-pub fn read_labels(node: &NodeProto) -> TractResult<Labels> {
-    let labels = match node.get_attr_opt_vec::<i64>("classlabels_int64s")? {
-        Some(labels) => Labels::Ints(labels),
-        None => Labels::Texts(node.get_attr_vec("classlabels_strings")?),
-    };
-    let none = matches!(&labels, Labels::Ints(labels) if labels.is_empty())
-        || matches!(&labels, Labels::Texts(labels) if labels.is_empty());
-    ensure!(!none, "a classifier needs classes");
-    Ok(labels)
 }
 
 fn pairs(node: &NodeProto, first: &str, second: &str) -> TractResult<Vec<Place>> {

@@ -100,3 +100,8 @@ async fn a_regression_by_boosted_trees() {
 async fn columns_picked_from_a_matrix() {
     gives_the_expected_outputs("columns").await;
 }
+
+#[tokio::test]
+async fn a_logistic_regression_with_text_labels() {
+    gives_the_expected_outputs("words").await;
+}
