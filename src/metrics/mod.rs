@@ -209,7 +209,7 @@ fn reason(availability: Availability, subject: &store::Subject) -> Option<String
         Availability::Stale => Some("The endpoint could not be read for over a minute.".to_owned()),
         Availability::Unavailable => Some(match (subject.state.as_str(), &subject.reason) {
             ("active" | "deploying", _) => "The endpoint has not been read yet.".to_owned(),
-            (state, Some(why)) => format!("The deployment is {state}: {why}"),
+            (state, Some(why)) => format!("The deployment is {state}: {}.", why.trim_end_matches('.')),
             (state, None) => format!("The deployment is {state}."),
         }),
     }

@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use super::{ApplyBody, PreviewBody, PreviewView, ReleaseBody, ReleaseFilter, ReleaseRow, ReleaseView, RollbackBody};
+use super::{ApplyBody, PreviewBody, PreviewView, ReleaseBody, ReleaseFilter, ReleaseList, ReleaseView, RollbackBody};
 use crate::app::App;
 use crate::audit::LedgerLine;
 use crate::error::{Problem, Result};
 use crate::ids::ReleaseId;
-use crate::web::{Caller, Json, Page, Path, Query, Tagged};
+use crate::web::{Caller, Json, Path, Query, Tagged};
 
 /// What happened to a release.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -47,12 +47,12 @@ pub async fn show_preview(
 
 /// List releases.
 #[utoipa::path(get, path = "/releases", tag = "Releases", operation_id = "list_releases", params(ReleaseFilter),
-    responses((status = 200, body = Page<ReleaseRow>), (status = 422, body = Problem)))]
+    responses((status = 200, body = ReleaseList), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<App>,
     Caller(actor): Caller,
     Query(filter): Query<ReleaseFilter>,
-) -> Result<Json<Page<ReleaseRow>>> {
+) -> Result<Json<ReleaseList>> {
     Ok(Json(super::list(&app, &actor, &filter).await?))
 }
 

@@ -1,7 +1,7 @@
 //! Releases as people see them.
 
 use super::store;
-use super::{ReleaseFilter, ReleaseRow, ReleaseView};
+use super::{ReleaseFilter, ReleaseList, ReleaseRow, ReleaseView};
 use crate::app::App;
 use crate::audit::{self, LedgerLine};
 use crate::error::{Error, Result};
@@ -16,12 +16,14 @@ use crate::web::{Cursor, Page};
 ///
 /// # Errors
 /// `invalid` for a limit out of bounds or a foreign cursor.
-pub async fn list(app: &App, actor: &Actor, filter: &ReleaseFilter) -> Result<Page<ReleaseRow>> {
+pub async fn list(app: &App, actor: &Actor, filter: &ReleaseFilter) -> Result<ReleaseList> {
     let limit = paging::limit(filter.limit)?;
     let after = filter.cursor.as_ref().map(Cursor::keys).transpose()?;
     let member = (!sees_all_models(app, actor)).then_some(actor.user_id);
     let rows = store::page(&app.db, member, app.now(), filter, limit, after).await?;
-    Ok(Page::cut(rows, limit, |row| (row.created_at, row.release_id)))
+    let total_count = rows.first().map_or(0, |row| row.total_count);
+    let page = Page::cut(rows, limit, |row| (row.created_at, row.release_id));
+    Ok(ReleaseList { items: page.items, total_count, next_cursor: page.next_cursor })
 }
 
 /// A release, if the person may see its model.

@@ -174,6 +174,17 @@ pub struct PreviewView {
     pub release_id: Option<ReleaseId>,
 }
 
+/// A page of releases, with the count of everything that the filter matches.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct ReleaseList {
+    /// The releases.
+    pub items: Vec<ReleaseRow>,
+    /// How many there are on all pages.
+    pub total_count: i64,
+    /// Where the next page starts; none on the last.
+    pub next_cursor: Option<Cursor>,
+}
+
 /// A release as lists show it.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct ReleaseRow {
@@ -233,6 +244,10 @@ pub struct ReleaseRow {
     pub revision: i64,
     #[serde(skip)]
     diagnostics: Option<String>,
+    /// How many releases the filter matches; the same in every row of a list.
+    #[serde(skip)]
+    #[sqlx(default)]
+    total_count: i64,
 }
 
 /// A release with all there is to know of it.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::rules::{APPROVAL_HOLDS, Answer, LifecycleState};
 use super::{
-    ApplyBody, PreviewBody, PreviewView, ReleaseBody, ReleaseFilter, ReleaseRow, ReleaseView, RollbackBody,
+    ApplyBody, PreviewBody, PreviewView, ReleaseBody, ReleaseFilter, ReleaseList, ReleaseView, RollbackBody,
     list as lists,
 };
 use crate::app::App;
@@ -23,14 +23,14 @@ use crate::identity::{Action, Relation};
 use crate::ids::{ReleaseId, VersionId};
 use crate::inventory::versions;
 use crate::web::form::read;
-use crate::web::{Form, Page, Path, Query, Refusal, Select, Shell, Toast, Visitor, back_to, filters, format, html};
+use crate::web::{Form, Path, Query, Refusal, Select, Shell, Toast, Visitor, back_to, filters, format, html};
 
 #[derive(Template)]
 #[template(path = "releases/list.html")]
 struct ListPage {
     shell: Shell,
     now: DateTime<Utc>,
-    page: Page<ReleaseRow>,
+    page: ReleaseList,
     selects: Vec<Select>,
     filtered: bool,
     next_href: Option<String>,

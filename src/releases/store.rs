@@ -368,21 +368,23 @@ pub async fn once_applied(db: &Db, release: ReleaseId) -> Result<Vec<(VersionId,
     .await
 }
 
-const VIEW: &str = "SELECT r.release_id, r.kind, r.lifecycle_state, r.environment_id, e.name AS environment_name, e.stage, e.runtime AS runtime_type, e.region_id, g.code AS region_code,
+/// A release and what belongs to it. It is all there; as outer joins, lists walk the releases in their own order and sort none.
+const VIEW: &str = "r.release_id, r.kind, r.lifecycle_state, r.environment_id, e.name AS environment_name, e.stage, e.runtime AS runtime_type, e.region_id, g.code AS region_code,
         r.model_id, m.name AS model_name, r.version_id, v.number AS version_number, r.preview_ref,
         p.expires_at AS preview_expires_at, r.apply_on_approval, r.freeze_reason, r.freeze_until, r.reason, r.requested_by_id,
         u.name AS requested_by, a.name AS approved_by, r.created_at, r.approved_at, r.ended_at, r.revision, r.diagnostics,
         (SELECT MAX(d.deployment_id) FROM deployments d WHERE d.release_id = r.release_id) AS deployment_id
-    FROM releases r JOIN environments e ON e.environment_id = r.environment_id JOIN regions g ON g.region_id = e.region_id
-    JOIN models m ON m.model_id = r.model_id JOIN versions v ON v.version_id = r.version_id
-    JOIN release_previews p ON p.preview_ref = r.preview_ref JOIN users u ON u.user_id = r.requested_by_id
+    FROM releases r LEFT JOIN environments e ON e.environment_id = r.environment_id LEFT JOIN regions g ON g.region_id = e.region_id
+    LEFT JOIN models m ON m.model_id = r.model_id LEFT JOIN versions v ON v.version_id = r.version_id
+    LEFT JOIN release_previews p ON p.preview_ref = r.preview_ref LEFT JOIN users u ON u.user_id = r.requested_by_id
     LEFT JOIN users a ON a.user_id = r.approved_by_id ";
 
 pub async fn view(db: &Db, release: ReleaseId) -> Result<Option<ReleaseRow>, DbError> {
-    Query::new(VIEW).push("WHERE r.release_id = $1").bind(release).optional(db).await
+    Query::new("SELECT ").push(VIEW).push("WHERE r.release_id = $1").bind(release).optional(db).await
 }
 
-/// A page of releases, newest first. A member (`$1`) sees those of the models they have a relation to.
+/// One page and one row more, newest first, each row with the count of all. A member sees those of the models they have
+/// a relation to.
 pub async fn page(
     db: &Db,
     member: Option<UserId>,
@@ -391,22 +393,27 @@ pub async fn page(
     limit: i64,
     after: Option<(DateTime<Utc>, ReleaseId)>,
 ) -> Result<Vec<ReleaseRow>, DbError> {
-    Query::new(VIEW)
-        .push("WHERE ($1 IS NULL OR $2 IS NULL OR r.model_id IN ")
-        .push(RELATED_MODELS)
-        .push(")")
-        .bind(member)
-        .bind(now)
-        .when(" AND r.lifecycle_state = {}", filter.lifecycle_state)
-        .when(" AND r.environment_id = {}", filter.environment_id)
-        .when(" AND r.model_id = {}", filter.model_id)
-        .when(" AND r.version_id = {}", filter.version_id)
+    let query = Query::new("SELECT (SELECT COUNT(*) FROM releases r WHERE TRUE").bind(member).bind(now);
+    let query = if member.is_some() { query.push(" AND r.model_id IN ").push(RELATED_MODELS) } else { query };
+    let query = matching(query, filter).push(") AS total_count, ").push(VIEW);
+    // The rows are walked in their order and looked up one by one, whoever asks, until the page is full.
+    let query = query.push("WHERE ($1 IS NULL OR $2 IS NULL OR r.model_id IN ").push(RELATED_MODELS).push(")");
+    matching(query, filter)
         .when(" AND (r.created_at, r.release_id) < ({}", after.map(|keys| keys.0))
         .when(", {})", after.map(|keys| keys.1))
         .push(" ORDER BY r.created_at DESC, r.release_id DESC")
         .limit(limit + 1)
         .all(db)
         .await
+}
+
+/// Appends what the filter asks of a release `r`.
+fn matching(query: Query, filter: &ReleaseFilter) -> Query {
+    query
+        .when(" AND r.lifecycle_state = {}", filter.lifecycle_state)
+        .when(" AND r.environment_id = {}", filter.environment_id)
+        .when(" AND r.model_id = {}", filter.model_id)
+        .when(" AND r.version_id = {}", filter.version_id)
 }
 
 pub async fn tickets(db: &Db, release: ReleaseId) -> Result<Vec<ReleaseTicket>, DbError> {
