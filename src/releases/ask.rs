@@ -30,6 +30,19 @@ const SHORTEST_REASON: usize = 20;
 /// answers: `validation_missing`, `regional_approval_required`, `freeze_window`, `artifact_unverified`,
 /// `environment_not_ready`, `environment_busy`; `not_found`, `forbidden`, `invalid`.
 pub async fn create(app: &App, actor: &Actor, body: ReleaseBody) -> Result<ReleaseView> {
+    create_with(app, actor, body, async |_, _| Ok(())).await
+}
+
+/// [`create`], with something that is written together with the release, or not at all.
+///
+/// # Errors
+/// As [`create`], and those of `also`.
+pub async fn create_with(
+    app: &App,
+    actor: &Actor,
+    body: ReleaseBody,
+    also: impl AsyncFnOnce(&mut Act, ReleaseId) -> Result<()>,
+) -> Result<ReleaseView> {
     let Some(preview_ref) = body.preview_ref.as_deref().filter(|text| !text.is_empty()) else {
         return Err(Error::new(
             &error::PREVIEW_REQUIRED,
@@ -61,6 +74,7 @@ pub async fn create(app: &App, actor: &Actor, body: ReleaseBody) -> Result<Relea
     let release = store::insert(&mut act.tx, &row, &body, freeze, actor.user_id, act.now).await;
     let release = release.map_err(|cause| if db::is_duplicate(&cause) { used(&row) } else { cause.into() })?;
     requested(&mut act, release, &row, freeze.map(|(reason, _)| reason));
+    also(&mut act, release).await?;
     let tickets = ask(&mut act, release, &row, &scene, &asked, actor).await?;
     expiry::supersede(&mut act, release, &row, &tickets).await?;
     if asked.is_empty() {

@@ -34,7 +34,7 @@ mod store;
 mod tests;
 mod work;
 
-pub use ask::{apply, cancel, create};
+pub use ask::{apply, cancel, create, create_with};
 pub use expiry::{expire_due, keep_expiring, ticket_expired};
 pub use list::{list, show, timeline};
 pub use preview::{preview, roll_back, show_preview};

@@ -8,6 +8,7 @@ use super::{
     VersionId, VersionNumber, VersionScope, VersionView, access, check_revision, db, error, rules, store,
 };
 use crate::artifacts::{self, Digest};
+use crate::ids::JobId;
 
 /// What a change is made of.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
@@ -74,6 +75,49 @@ pub async fn create(app: &App, actor: &Actor, model: ModelId, body: VersionBody)
     act.tell("models");
     act.commit().await?;
     super::view(app, version).await
+}
+
+/// An artifact that a training made, to become a version.
+#[derive(Debug, Clone, Copy)]
+pub struct Trained<'a> {
+    /// The job; none if another version came from it already.
+    pub job: Option<JobId>,
+    /// The SHA-256 of the artifact, which is noted already.
+    pub digest: &'a Digest,
+    /// What it is, as a sentence.
+    pub description: &'a str,
+}
+
+/// Makes a draft of what a training made, as part of an act that has authorised it and locked the model. It is numbered
+/// X.Y.0: a MINOR change, but for the model's first version, which is a MAJOR one (3-lifecycle, From job to deployment).
+///
+/// # Errors
+/// `version_creation_blocked` with what blocks, or `conflict` if the job became a version already.
+pub async fn register(act: &mut Act, actor: &Actor, model: ModelId, trained: &Trained<'_>) -> Result<VersionId> {
+    let (facts, used) = store::facts(&mut act.tx, model).await?;
+    check_blockers(&facts)?;
+    let number = VersionNumber { patch: Some(0), ..rules::next_number(&used, ChangeType::Minor) };
+    let body = VersionBody {
+        change_type: if used.is_empty() { ChangeType::Major } else { ChangeType::Minor },
+        version_number: Some(number.to_string()),
+        scope: VersionScope::Global,
+        affected_region_ids: Vec::new(),
+        description: trained.description.to_owned(),
+        planned_production_date: None,
+        artifact_digest: Some(trained.digest.to_string()),
+    };
+    let now = act.now;
+    let version = store::insert(&mut act.tx, model, number, &body, actor.user_id, now).await?;
+    store::set_artifact(&mut act.tx, version, trained.digest.as_str()).await?;
+    if let Some(job) = trained.job {
+        let says = "The training job became a version already.";
+        let set = store::set_job(&mut act.tx, version, job).await;
+        set.map_err(|why| if db::is_duplicate(&why) { Error::new(&error::CONFLICT, says) } else { why.into() })?;
+    }
+    let after = serde_json::json!({ "version": body, "job_id": trained.job });
+    act.record(Record::new("version.submitted", "version", version).model(model).after(after));
+    act.tell("models");
+    Ok(version)
 }
 
 /// Plans the day a version goes live, or takes the plan back. Open tasks keep their own dates.

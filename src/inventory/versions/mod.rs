@@ -29,7 +29,7 @@ pub mod truths;
 
 pub use api::api;
 pub use artifact::{download, refer, upload};
-pub use change::{VersionBody, VersionPatch, create, delete, update};
+pub use change::{Trained, VersionBody, VersionPatch, create, delete, register, update};
 pub use pages::{pages, select};
 pub use truths::TruthView;
 

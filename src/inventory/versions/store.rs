@@ -8,7 +8,7 @@ use super::change::VersionBody;
 use super::{VersionRow, VersionView};
 use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
 use crate::identity::access::RELATED_MODELS;
-use crate::ids::{ModelId, RegionId, UserId, VersionId};
+use crate::ids::{JobId, ModelId, RegionId, UserId, VersionId};
 use crate::inventory::rules::{Facts, VersionNumber};
 
 /// How many versions a form offers; another one is chosen on its own page.
@@ -232,6 +232,11 @@ pub async fn set_artifact(tx: &mut Tx, version: VersionId, digest: &str) -> Resu
         .bind(digest)
         .run(tx)
         .await
+}
+
+/// Notes the training job that a version came from.
+pub async fn set_job(tx: &mut Tx, version: VersionId, job: JobId) -> Result<u64, DbError> {
+    Query::new("UPDATE versions SET job_id = $2 WHERE version_id = $1").bind(version).bind(job).run(tx).await
 }
 
 /// Deletes a bare draft and keeps its number from being given again.
