@@ -62,7 +62,7 @@ pub struct Settings {
     /// Folders of this machine whose files data sets may refer to.
     pub data_folders: Vec<PathBuf>,
     /// What training jobs may do.
-    pub training: training::Limits,
+    pub training: TrainingLimits,
 }
 
 impl Default for Settings {
@@ -76,8 +76,27 @@ impl Default for Settings {
             p95_red_ms: 500.0,
             errors_red_percent: 1.0,
             data_folders: Vec::new(),
-            training: training::Limits::default(),
+            training: TrainingLimits::default(),
         }
+    }
+}
+
+/// What the operator lets training jobs do.
+#[derive(Debug, Clone)]
+pub struct TrainingLimits {
+    /// The programs that they may start.
+    pub programs: Vec<PathBuf>,
+    /// How many run at once on this server.
+    pub at_once: usize,
+    /// How many minutes one may take.
+    pub minutes: i64,
+    /// How much memory the processes of one may have together, in MiB.
+    pub memory_mib: i64,
+}
+
+impl Default for TrainingLimits {
+    fn default() -> Self {
+        Self { programs: Vec::new(), at_once: 1, minutes: 60, memory_mib: 2048 }
     }
 }
 

@@ -11,8 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 use serde::Deserialize;
 
-use crate::app::Settings;
-use crate::training::Limits;
+use crate::app::{Settings, TrainingLimits};
 
 /// The file that is read if none is named and it is there.
 pub const DEFAULT_FILE: &str = "countersign.toml";
@@ -420,7 +419,7 @@ impl Config {
             p95_red_ms: self.p95_red_ms,
             errors_red_percent: self.errors_red_percent,
             data_folders: paths(&self.data_folders),
-            training: Limits {
+            training: TrainingLimits {
                 programs: paths(&self.training_programs),
                 at_once: self.training_jobs,
                 minutes: self.training_minutes,

@@ -155,7 +155,11 @@ function connect(missed) {
     if (missed) touch(["*"]);
     missed = true;
   };
-  stream.onmessage = (event) => touch(JSON.parse(event.data).topics);
+  stream.onmessage = (event) => {
+    const { topics } = JSON.parse(event.data);
+    touch(topics);
+    topics.filter((topic) => topic.startsWith("training-ended:")).forEach(announce);
+  };
   stream.onerror = () => {
     down ||= setTimeout(() => live.stream && showLive("down", "Reconnecting…"), 3000);
     // The browser retries by itself unless the server answered with an error.
@@ -251,6 +255,16 @@ on("click", "[data-theme-switch]", () => {
   }
   showTheme();
 });
+
+/** Says that a training job has ended, to whoever may see it. */
+async function announce(topic) {
+  const answer = await fetch(`/training/jobs/${topic.split(":")[1]}/toast`, { headers: { "X-Live": "1" } }).catch(() => null);
+  if (!answer?.ok || answer.redirected) return;
+  const toast = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".toast");
+  if (!toast) return;
+  $("[data-toast]").append(toast);
+  startToast(toast);
+}
 
 function startToast(toast) {
   let timer;

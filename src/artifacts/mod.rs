@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::{Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::{self, File};
@@ -85,6 +87,25 @@ pub async fn keep<E: std::fmt::Display>(
     Ok(Stored { digest, size: i64::try_from(size).unwrap_or(i64::MAX) })
 }
 
+/// Keeps a file of this machine under its digest; the file itself stays where it is.
+///
+/// # Errors
+/// As [`keep`]; the file cannot be read.
+pub async fn keep_file(app: &App, path: &Path) -> Result<Stored> {
+    let file = File::open(path).await.map_err(Error::internal)?;
+    keep(app, Box::pin(pieces(file)), None).await
+}
+
+/// The bytes of a file, a piece at a time.
+fn pieces(file: File) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    futures_util::stream::try_unfold(file, async |mut file| {
+        let mut piece = vec![0; CHUNK];
+        let length = file.read(&mut piece).await?;
+        piece.truncate(length);
+        Ok((length > 0).then(|| (Bytes::from(piece), file)))
+    })
+}
+
 /// Moves whole bytes to their place, and makes the move itself survive a power loss.
 async fn place(from: &Path, to: &Path) -> std::io::Result<()> {
     if fs::try_exists(to).await? {
@@ -129,12 +150,7 @@ pub async fn open(app: &App, digest: &Digest, file_name: String) -> Result<Downl
 impl Download {
     /// The bytes, a piece at a time.
     pub fn stream(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
-        futures_util::stream::try_unfold(self.file, async |mut file| {
-            let mut piece = vec![0; CHUNK];
-            let length = file.read(&mut piece).await?;
-            piece.truncate(length);
-            Ok((length > 0).then(|| (Bytes::from(piece), file)))
-        })
+        pieces(self.file)
     }
 }
 
@@ -177,4 +193,18 @@ pub async fn hash_of(app: &App, digest: &Digest) -> Result<Option<Digest>> {
             length => hasher.update(&piece[..length]),
         }
     }
+}
+
+/// An artifact as a file to save: never shown in the browser, whatever its bytes say they are.
+#[must_use]
+pub fn attachment(download: Download) -> Response {
+    let plain: String = download.file_name.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect();
+    let whole: String = form_urlencoded::byte_serialize(download.file_name.as_bytes()).collect();
+    let whole = whole.replace('+', "%20");
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, download.size.to_string()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}")),
+    ];
+    (headers, Body::from_stream(download.stream())).into_response()
 }

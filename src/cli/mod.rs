@@ -28,7 +28,9 @@ mod serve;
 mod serve_model;
 mod show;
 mod stop;
+mod supervise_job;
 mod token;
+mod train;
 mod user;
 
 /// The deployment control plane for models in firms that must answer for them.
@@ -53,6 +55,11 @@ enum Command {
     Serve(serve::Args),
     /// Serve one model: an ONNX file over the Open Inference Protocol.
     ServeModel(serve_model::Args),
+    /// Train a model on a CSV file, and write it as ONNX.
+    Train(train::Args),
+    /// Hold the limits of a training job; the server starts it.
+    #[command(hide = true)]
+    SuperviseJob(supervise_job::Args),
     /// Fill an empty data folder with demo data.
     Demo(demo::Args),
     /// Bring the database's tables to this version.
@@ -117,6 +124,8 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args).await,
             Command::ServeModel(args) => serve_model::run(args).await,
+            Command::Train(args) => train::run(args).await,
+            Command::SuperviseJob(args) => supervise_job::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,
             Command::Import(command) => import::run(command).await,
@@ -152,7 +161,7 @@ fn write_help(command: &mut clap::Command, path: &str, text: &mut String) {
     let help = command.render_long_help().to_string();
     let help: Vec<_> = help.lines().map(str::trim_end).collect();
     *text += &format!("\n## {path}\n\n```text\n{}\n```\n", help.join("\n").trim_end());
-    for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+    for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help" && !inner.is_hide_set()) {
         let path = format!("{path} {}", inner.get_name());
         write_help(inner, &path, text);
     }

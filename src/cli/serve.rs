@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{App, SystemClock};
 use crate::audit::live::Live;
 use crate::config::{Config, Flags};
-use crate::{deployments, operations};
+use crate::{deployments, operations, training};
 
 /// How long requests under way may take once the server was told to stop.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -50,12 +50,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         println!("{}", crate::demo::sign_ins());
     }
     operations::recover(&app).await?;
+    training::run::recover(&app).await?;
     deployments::resume_all(&app).await?;
     let relay = tokio::spawn(Live::relay(app.clone()));
     let working = tokio::spawn(operations::keep_working(app.clone()));
     let watching = tokio::spawn(deployments::keep_watching(app.clone()));
     let probing = tokio::spawn(deployments::keep_probing(app.clone()));
     let measuring = tokio::spawn(crate::metrics::keep_measuring(app.clone()));
+    let training = tokio::spawn(training::run::keep_running(app.clone()));
     let expiry = tokio::spawn(crate::approvals::keep_expiring(app.clone()));
     let unused = tokio::spawn(crate::releases::keep_expiring(app.clone()));
     println!("Countersign is ready at http://{}", listener.local_addr()?);
@@ -63,6 +65,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     relay.abort();
     expiry.abort();
     unused.abort();
+    training.abort();
     working.abort();
     watching.abort();
     probing.abort();

@@ -1,13 +1,15 @@
 //! A line chart as an SVG picture, drawn on the server: crisp, without a script, and with its numbers on
 //! hover. Pure.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 
 /// One line of a chart.
 #[derive(Debug, Clone)]
 pub struct Series {
     /// What the line is.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its points: when, and how much.
     pub points: Vec<(DateTime<Utc>, f64)>,
 }
@@ -16,7 +18,7 @@ pub struct Series {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     /// What it is.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its number, for the colour.
     pub number: usize,
     /// The path, in a box of [`WIDTH`] by [`HEIGHT`].
@@ -38,7 +40,7 @@ pub struct Spot {
 #[derive(Debug, Clone)]
 pub struct Chart {
     /// What it shows, with its unit.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// The lines.
     pub lines: Vec<Line>,
     /// Where the pointer learns the numbers.
@@ -53,6 +55,20 @@ pub struct Chart {
 pub const WIDTH: f64 = 1000.0;
 /// Its height.
 pub const HEIGHT: f64 = 160.0;
+
+impl Chart {
+    /// The width of the box.
+    #[must_use]
+    pub fn width(&self) -> f64 {
+        WIDTH
+    }
+
+    /// Its height.
+    #[must_use]
+    pub fn height(&self) -> f64 {
+        HEIGHT
+    }
+}
 
 /// Draws series over a time. `step` is the seconds of a point: a longer gap interrupts the line, since
 /// there was nothing to measure.
@@ -72,7 +88,7 @@ pub fn chart(
     let lines = series
         .iter()
         .enumerate()
-        .map(|(number, one)| Line { name: one.name, number, path: path(one, step, x, y) })
+        .map(|(number, one)| Line { name: one.name.clone(), number, path: path(one, step, x, y) })
         .collect();
     let wide = step as f64 / span * WIDTH;
     let spots = series.first().map_or_else(Vec::new, |first| {
@@ -91,7 +107,7 @@ pub fn chart(
             (format!("{:.1}", share * WIDTH), text.to_string())
         })
         .into();
-    Chart { title, lines, spots, values, times }
+    Chart { title: title.into(), lines, spots, values, times }
 }
 
 fn title_of(at: DateTime<Utc>, index: usize, series: &[Series], show: fn(f64) -> String) -> String {

@@ -3,7 +3,7 @@
 use askama::Template;
 use chrono::{DateTime, Utc};
 
-use super::chart::{Chart, HEIGHT, Series, WIDTH, chart};
+use super::chart::{Chart, Series, chart};
 use super::rules::{Availability, Window};
 use super::{Figures, Point, Statistics, StatisticsFilter};
 use crate::app::App;
@@ -48,8 +48,8 @@ pub async fn panel(app: &App, actor: &Actor, deployment: DeploymentId, filter: &
 fn charts(statistics: &Statistics) -> Vec<Chart> {
     let step = statistics.window.point();
     let span = (statistics.from, statistics.to);
-    let series = |name, value: fn(&Figures) -> Option<f64>| Series {
-        name,
+    let series = |name: &'static str, value: fn(&Figures) -> Option<f64>| Series {
+        name: name.into(),
         points: statistics.points.iter().map(|point| (point.at, value(&point.figures).unwrap_or(0.0))).collect(),
     };
     let latency = [
@@ -87,14 +87,6 @@ pub fn percent(share: f64) -> String {
 }
 
 impl Panel {
-    fn width(&self) -> f64 {
-        WIDTH
-    }
-
-    fn height(&self) -> f64 {
-        HEIGHT
-    }
-
     fn windows(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
         Window::ALL.iter().map(|window| (window.as_str(), window.label(), *window == self.statistics.window))
     }

@@ -129,7 +129,7 @@ fn a_reading_is_read_back_as_it_was_stored() {
 fn a_chart_interrupts_its_line_where_nothing_was_measured() {
     let start = at("2026-11-21T10:00:00Z");
     let minute = |n| start + TimeDelta::minutes(n);
-    let series = Series { name: "P95", points: vec![(minute(0), 2.0), (minute(1), 4.0), (minute(30), 3.0)] };
+    let series = Series { name: "P95".into(), points: vec![(minute(0), 2.0), (minute(1), 4.0), (minute(30), 3.0)] };
     let drawn = chart("Latency", &[series], (start, minute(60)), 60, |value| format!("{value} ms"));
     assert_eq!(drawn.lines[0].path, "M0.0 96.0h0L16.7 32.0M500.0 64.0h0");
     assert_eq!(drawn.values[2].1, "5 ms");

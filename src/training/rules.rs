@@ -27,6 +27,18 @@ impl JobState {
     pub fn is_open(self) -> bool {
         matches!(self, Self::Queued | Self::Running)
     }
+
+    /// How it looks: icon and class.
+    #[must_use]
+    pub fn look(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Queued => ("clock", "status-muted"),
+            Self::Running => ("play", "status-info"),
+            Self::Complete => ("check", "status-ok"),
+            Self::Failed => ("warning", "status-bad"),
+            Self::Cancelled => ("x", "status-muted"),
+        }
+    }
 }
 
 text_enum! {

@@ -122,8 +122,13 @@ impl T {
         let policy = Policy::parse(policy::BUILT_IN).unwrap();
         let machines = Machines::default();
         let strike = Strike::default();
-        let drivers =
-            Drivers { runtime: Arc::new(machines.clone()), on_boundary: Some(strike.hook()), ..Drivers::default() };
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_countersign"));
+        let drivers = Drivers {
+            runtime: Arc::new(machines.clone()),
+            on_boundary: Some(strike.hook()),
+            program,
+            ..Drivers::default()
+        };
         let app = App::with(settings, db, policy, Box::new(clock.clone()), drivers);
         let router = countersign::router::router(app.clone());
         Self(Arc::new(Inner { app, router, clock, machines, strike, storage, folder }))

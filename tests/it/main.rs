@@ -47,5 +47,6 @@ mod serve_model;
 mod servers;
 mod statements;
 mod tasks;
+mod training;
 mod uploads;
 mod validation;

@@ -3,14 +3,14 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Outlook, VersionBody, VersionPatch, VersionRow, VersionView, truths};
 use crate::app::App;
-use crate::artifacts::Download;
+use crate::artifacts::attachment;
 use crate::error::{self, Error, Problem, Result};
 use crate::identity::{Action, access};
 use crate::ids::{ModelId, VersionId};
@@ -208,17 +208,4 @@ async fn refer(
         (status = 404, body = Problem)))]
 async fn download(State(app): State<App>, Caller(actor): Caller, Path(version): Path<VersionId>) -> Result<Response> {
     Ok(attachment(super::download(&app, &actor, version).await?))
-}
-
-/// An artifact as a file to save: never shown in the browser, whatever its bytes say they are.
-pub(super) fn attachment(download: Download) -> Response {
-    let plain: String = download.file_name.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect();
-    let whole: String = form_urlencoded::byte_serialize(download.file_name.as_bytes()).collect();
-    let whole = whole.replace('+', "%20");
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_LENGTH, download.size.to_string()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}")),
-    ];
-    (headers, Body::from_stream(download.stream())).into_response()
 }

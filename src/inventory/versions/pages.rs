@@ -8,7 +8,7 @@ use axum::routing::get;
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Outlook, VersionBody, VersionPatch, VersionView, api, store};
+use super::{Outlook, VersionBody, VersionPatch, VersionView, store};
 use crate::app::App;
 use crate::error::{self, Error, Result};
 use crate::identity::access::{self, sees_all_models};
@@ -285,7 +285,7 @@ async fn artifact_saved(
 }
 
 async fn download(State(app): State<App>, visitor: Visitor, Path(version): Path<VersionId>) -> Result<Response> {
-    Ok(api::attachment(super::download(&app, &visitor.actor, version).await?))
+    Ok(crate::artifacts::attachment(super::download(&app, &visitor.actor, version).await?))
 }
 
 /// The versions for a form to choose from, of the models that the person sees; with `kept` only those whose bytes are
