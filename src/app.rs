@@ -51,6 +51,8 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// Largest artifact or import file, in bytes.
     pub max_upload_bytes: usize,
+    /// The aliases of a model's versions that mean production.
+    pub production_aliases: Vec<String>,
     /// Whether the sign-in page may name the demo accounts.
     pub demo: bool,
     /// Milliseconds above which a deployment's median is amber.
@@ -71,6 +73,7 @@ impl Default for Settings {
             data: PathBuf::from("data"),
             secure_cookies: false,
             max_upload_bytes: 64 << 20,
+            production_aliases: ["default", "production", "prod", "champion"].map(str::to_owned).to_vec(),
             demo: false,
             p50_amber_ms: 200.0,
             p95_red_ms: 500.0,

@@ -191,6 +191,15 @@ pub static SETTINGS: &[Setting] = &[
         serving: true,
     },
     Setting {
+        name: "production_aliases",
+        flag: "production-aliases",
+        variable: "COUNTERSIGN_PRODUCTION_ALIASES",
+        default: "default,production,prod,champion",
+        form: "NAMES",
+        about: "Aliases of MLflow clients, separated by commas, that mean production: they only name approved versions.",
+        serving: true,
+    },
+    Setting {
         name: "demo",
         flag: "demo",
         variable: "COUNTERSIGN_DEMO",
@@ -346,6 +355,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged.
     pub log_filter: String,
+    /// Aliases that mean production, separated by commas.
+    pub production_aliases: String,
     /// Whether the database is filled with demo data.
     pub demo: bool,
     /// Where each value comes from, in the order of [`SETTINGS`].
@@ -414,6 +425,12 @@ impl Config {
             data: self.data.clone(),
             secure_cookies: self.secure_cookies,
             max_upload_bytes: self.max_upload_mib << 20,
+            production_aliases: self
+                .production_aliases
+                .split(',')
+                .map(|alias| alias.trim().to_owned())
+                .filter(|alias| !alias.is_empty())
+                .collect(),
             demo: self.demo,
             p50_amber_ms: self.p50_amber_ms,
             p95_red_ms: self.p95_red_ms,

@@ -20,6 +20,7 @@ pub mod deployments;
 pub mod environments;
 pub mod inventory;
 pub mod metrics;
+pub mod mlflow;
 pub mod operations;
 pub mod readiness;
 pub mod releases;

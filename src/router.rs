@@ -86,6 +86,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(web::metrics::show))
         .merge(pages)
+        .merge(crate::mlflow::routes())
         .route_layer(from_fn_with_state(app.clone(), web::metrics::measure))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CompressionLayer::new().gzip(true))

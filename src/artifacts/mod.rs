@@ -55,6 +55,26 @@ pub struct Download {
 /// `too_large`, `malformed` if the stream breaks off, `digest_mismatch` if `expected` is another.
 pub async fn keep<E: std::fmt::Display>(
     app: &App,
+    bytes: impl Stream<Item = Result<Bytes, E>> + Unpin + Send,
+    expected: Option<&Digest>,
+) -> Result<Stored> {
+    let stored = take(app, bytes, expected).await?;
+    if stored.size == 0 { Err(Error::field("file", "The file is empty.")) } else { Ok(stored) }
+}
+
+/// Keeps a stream of bytes under their digest as [`keep`] does, even if there are none: a file among others may be empty.
+///
+/// # Errors
+/// `too_large`, `malformed` if the stream breaks off.
+pub async fn keep_any<E: std::fmt::Display>(
+    app: &App,
+    bytes: impl Stream<Item = Result<Bytes, E>> + Unpin + Send,
+) -> Result<Stored> {
+    take(app, bytes, None).await
+}
+
+async fn take<E: std::fmt::Display>(
+    app: &App,
     mut bytes: impl Stream<Item = Result<Bytes, E>> + Unpin + Send,
     expected: Option<&Digest>,
 ) -> Result<Stored> {
@@ -72,9 +92,6 @@ pub async fn keep<E: std::fmt::Display>(
         }
         hasher.update(&chunk);
         file.write_all(&chunk).await.map_err(Error::internal)?;
-    }
-    if size == 0 {
-        return Err(Error::field("file", "The file is empty."));
     }
     let digest = Digest::of(hasher);
     if let Some(expected) = expected.filter(|expected| **expected != digest) {

@@ -68,6 +68,7 @@ codes! {
     IDEMPOTENCY_UNDER_WAY = 409 "idempotency_under_way", "The first request with this key has not answered", "Look at the thing itself: the act may have been done.";
     IMPORT_REFUSED = 422 "import_refused", "The file has rows that cannot be imported", "Correct the rows named, or import without them.";
     DIGEST_MISMATCH = 422 "digest_mismatch", "The bytes have another digest than the one named", "Send the file again, or correct the digest.";
+    NOT_SUPPORTED = 501 "not_supported", "The server does not do this", "The documentation of the interface lists what it does.";
     BUSY = 503 "busy", "The server is busy", "Try again in a moment.";
     INTERNAL = 500 "internal", "Something broke", "Try again; if it stays, give the request id to whoever runs this server.";
 }

@@ -9,6 +9,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq as _;
 
@@ -33,8 +34,8 @@ impl FromRequestParts<App> for Caller {
             return Ok(caller.clone());
         }
         let request_id = RequestId::of(parts);
-        let actor = match bearer(&parts.headers)? {
-            Some(token) => identity::authenticate_token(app, token, request_id).await?,
+        let actor = match token(&parts.headers)? {
+            Some(token) => identity::authenticate_token(app, &token, request_id).await?,
             None => {
                 let token = cookie(&parts.headers, SESSION_COOKIE).ok_or_else(nobody)?;
                 let actor = identity::authenticate_session(app, token, request_id).await?;
@@ -55,13 +56,22 @@ fn nobody() -> Error {
     Error::new(&error::UNAUTHENTICATED, "The request carries neither a token nor a session.")
 }
 
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
+/// The token of a request: as a bearer's, or as the password of a client that knows only names and passwords.
+fn token(headers: &HeaderMap) -> Result<Option<String>> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
-    match token {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
-        _ => Err(Error::new(&error::UNAUTHENTICATED, "The Authorization header is not “Bearer TOKEN”.")),
+    let unreadable = || {
+        Error::new(&error::UNAUTHENTICATED, "The Authorization header is neither “Bearer TOKEN” nor “Basic …” with it.")
+    };
+    let (scheme, rest) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unreadable)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Some(rest.trim().to_owned()));
     }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(unreadable());
+    }
+    let plain = BASE64_STANDARD.decode(rest.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let plain = plain.ok_or_else(unreadable)?;
+    plain.split_once(':').map(|(_, token)| Some(token.to_owned())).ok_or_else(unreadable)
 }
 
 /// The value of a cookie.

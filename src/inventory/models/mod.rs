@@ -159,15 +159,24 @@ pub(super) async fn view(app: &App, model: ModelId) -> Result<ModelView> {
 /// `forbidden`, `invalid`, or `conflict` if the name is taken.
 pub async fn create(app: &App, actor: &Actor, body: ModelBody) -> Result<ModelView> {
     actor.may(app, Action::ModelCreate, &[])?;
-    let body = checked(body)?;
     let mut act = Act::begin(app, &actor.who).await?;
-    check_references(&mut act, &body, None).await?;
+    let model = add(&mut act, body).await?;
+    act.commit().await?;
+    view(app, model).await
+}
+
+/// Adds a model within an act that was authorised.
+///
+/// # Errors
+/// `invalid`, or `conflict` if the name is taken.
+pub async fn add(act: &mut Act, body: ModelBody) -> Result<ModelId> {
+    let body = checked(body)?;
+    check_references(act, &body, None).await?;
     let model = store::insert(&mut act.tx, &body, act.now).await.map_err(|cause| name_taken(cause, &body.name))?;
     store::set_regions(&mut act.tx, model, &body.regions).await?;
     act.record(Record::new("model.created", "model", model).model(model).after(&body));
     act.tell("models");
-    act.commit().await?;
-    view(app, model).await
+    Ok(model)
 }
 
 /// Changes a model. Open tasks follow its owners, and what is ready follows its regions.

@@ -92,6 +92,38 @@ pub async fn project(app: &App, project: ProjectId) -> Result<ProjectView> {
     store::projects(&app.db, Some(project)).await?.pop().ok_or_else(|| Error::not_found("project", project))
 }
 
+/// The project of a name, if there is one.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn named(act: &mut Act, name: &str) -> Result<Option<ProjectId>> {
+    Ok(store::named(&mut act.tx, name).await?)
+}
+
+/// The project of a name; made, with a team of the same name, where there is none. For an act that was authorised.
+///
+/// # Errors
+/// Only failures of the database.
+pub async fn ensure(act: &mut Act, name: &str) -> Result<ProjectId> {
+    if let Some(project) = store::named(&mut act.tx, name).await? {
+        return Ok(project);
+    }
+    let team_id = match store::team_named(&mut act.tx, name).await? {
+        Some(team) => team,
+        None => {
+            let body = TeamBody { name: name.to_owned() };
+            let team = store::keep_team(&mut act.tx, None, &body).await?;
+            act.record(Record::new("team.created", "team", team).after(body));
+            team
+        }
+    };
+    let body = ProjectBody { name: name.to_owned(), team_id };
+    let project = store::keep_project(&mut act.tx, None, &body).await?;
+    act.record(Record::new("project.created", "project", project).after(body));
+    act.tell("projects");
+    Ok(project)
+}
+
 /// Adds a team, or renames the one named.
 ///
 /// # Errors

@@ -27,6 +27,16 @@ pub async fn projects(db: &Db, only: Option<ProjectId>) -> Result<Vec<ProjectVie
     .await
 }
 
+pub async fn named(tx: &mut Tx, name: &str) -> Result<Option<ProjectId>, DbError> {
+    let query = Query::new("SELECT project_id FROM projects WHERE name = $1").bind(name);
+    Ok(query.optional::<(ProjectId,)>(tx).await?.map(|row| row.0))
+}
+
+pub async fn team_named(tx: &mut Tx, name: &str) -> Result<Option<TeamId>, DbError> {
+    let query = Query::new("SELECT team_id FROM teams WHERE name = $1").bind(name);
+    Ok(query.optional::<(TeamId,)>(tx).await?.map(|row| row.0))
+}
+
 pub async fn keep_team(tx: &mut Tx, existing: Option<TeamId>, body: &TeamBody) -> Result<TeamId, DbError> {
     let query = match existing {
         None => Query::new("INSERT INTO teams (name) VALUES ($1) RETURNING team_id").bind(&body.name),

@@ -176,7 +176,7 @@ pub async fn delete(app: &App, actor: &Actor, version: VersionId) -> Result<Vers
             format!("Version {} has {}, and what happened is never deleted.", state.number, history.join(" and "));
         return Err(Error::new(&error::VERSION_IN_USE, detail));
     }
-    store::delete(&mut act.tx, model, version, &state.number).await?;
+    store::delete(&mut act.tx, version).await?;
     act.record(Record::new("version.deleted", "version", version).model(model).before(&view));
     act.tell("models");
     act.commit().await?;

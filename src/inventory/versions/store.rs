@@ -162,7 +162,12 @@ pub async fn insert(
 ) -> Result<VersionId, DbError> {
     let version = Query::new(
         "INSERT INTO versions (model_id, number, major, minor, change_type, scope, description, planned_production_date,
-                submitted_by_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING version_id",
+                submitted_by_id, created_at, ordinal)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+                (SELECT COALESCE(MAX(given.ordinal), 0) + 1
+                 FROM (SELECT ordinal FROM versions WHERE model_id = $1
+                       UNION ALL SELECT ordinal FROM retired_version_numbers WHERE model_id = $1) given))
+         RETURNING version_id",
     )
     .bind(model)
     .bind(number.to_string())
@@ -239,14 +244,15 @@ pub async fn set_job(tx: &mut Tx, version: VersionId, job: JobId) -> Result<u64,
     Query::new("UPDATE versions SET job_id = $2 WHERE version_id = $1").bind(version).bind(job).run(tx).await
 }
 
-/// Deletes a bare draft and keeps its number from being given again.
-pub async fn delete(tx: &mut Tx, model: ModelId, version: VersionId, number: &str) -> Result<(), DbError> {
+/// Deletes a bare draft and keeps its numbers from being given again.
+pub async fn delete(tx: &mut Tx, version: VersionId) -> Result<(), DbError> {
+    Query::new(
+        "INSERT INTO retired_version_numbers (model_id, number, ordinal)
+         SELECT model_id, number, ordinal FROM versions WHERE version_id = $1",
+    )
+    .bind(version)
+    .run(&mut *tx)
+    .await?;
     Query::new("DELETE FROM version_regions WHERE version_id = $1").bind(version).run(&mut *tx).await?;
-    Query::new("DELETE FROM versions WHERE version_id = $1").bind(version).run(&mut *tx).await?;
-    Query::new("INSERT INTO retired_version_numbers (model_id, number) VALUES ($1, $2)")
-        .bind(model)
-        .bind(number)
-        .run(tx)
-        .await
-        .map(drop)
+    Query::new("DELETE FROM versions WHERE version_id = $1").bind(version).run(tx).await.map(drop)
 }
