@@ -449,8 +449,9 @@ impl VersionBuilder {
         }
         let (id,): (VersionId,) = Query::new(
             "INSERT INTO versions (model_id, number, major, minor, change_type, scope, description,
-                                   planned_production_date, artifact_digest, submitted_by_id, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING version_id",
+                                   planned_production_date, artifact_digest, submitted_by_id, created_at, ordinal)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+                     (SELECT COUNT(*) + 1 FROM versions WHERE model_id = $1)) RETURNING version_id",
         )
         .bind(model.id)
         .bind(&self.number)

@@ -36,6 +36,7 @@ mod inventory;
 mod kills;
 mod metrics;
 mod migrations;
+mod mlflow;
 mod points;
 mod readiness;
 mod readiness_property;

@@ -1,0 +1,126 @@
+//! MLflow's REST API, as its client uses it: the same rows as the pages', under the same rules.
+
+use axum::http::Method;
+use countersign::identity::Role;
+use serde_json::{Value, json};
+
+use crate::both;
+use crate::builder::Person;
+use crate::harness::T;
+
+const API: &str = "/api/2.0/mlflow";
+
+async fn run(who: &Person) -> String {
+    let made = who.post(&format!("{API}/runs/create"), json!({ "experiment_id": "0", "run_name": "a run" })).await.ok();
+    made.json()["run"]["info"]["run_id"].as_str().unwrap().to_owned()
+}
+
+async fn search(who: &Person, filter: &str, order: &[&str], most: i64, token: &str) -> Value {
+    let asked = json!({ "experiment_ids": ["0"], "filter": filter, "order_by": order, "max_results": most, "page_token": token });
+    who.post(&format!("{API}/runs/search"), asked).await.ok().json()
+}
+
+/// A run with one file in its folder `model`.
+async fn with_file(who: &Person, name: &str) -> String {
+    let run = run(who).await;
+    put(who, &run, name).await.ok();
+    run
+}
+
+async fn put(who: &Person, run: &str, name: &str) -> crate::client::Answer {
+    let address = format!("/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/model/{name}");
+    let sending = who.t.anonymous(Method::PUT, &address).header("authorization", format!("Bearer {}", who.token));
+    sending.body("application/octet-stream", "bytes").await
+}
+
+#[track_caller]
+fn refused(answer: &crate::client::Answer, status: u16, code: &str) {
+    assert_eq!((answer.status(), answer.json()["error_code"].as_str().unwrap()), (status, code), "{}", answer.text());
+}
+
+both! {
+    async fn a_run_is_a_job_that_keeps_what_it_is_told(t: T) {
+        let ada = t.admin().await;
+        let run = run(&ada).await;
+        let batch = json!({ "run_id": run, "metrics": [
+            { "key": "loss", "value": 0.980_769_230_769_230_8, "step": "1", "timestamp": 5 }, { "key": "loss", "value": "NaN", "step": 0 }],
+            "params": [{ "key": "p", "value": "1" }], "tags": [{ "key": "t", "value": "x" }] });
+        ada.post(&format!("{API}/runs/log-batch"), batch).await.ok();
+        let seen = ada.get(&format!("{API}/runs/get?run_id={run}")).await.ok().json();
+        assert_eq!(seen["run"]["data"]["metrics"][0]["value"], 0.980_769_230_769_230_8);
+        assert_eq!(seen["run"]["data"]["params"], json!([{ "key": "p", "value": "1" }]));
+        let other = json!({ "run_id": run, "key": "p", "value": "2" });
+        refused(&ada.post(&format!("{API}/runs/log-parameter"), other).await, 400, "INVALID_PARAMETER_VALUE");
+        let ended = json!({ "run_id": run, "status": "FINISHED" });
+        ada.post(&format!("{API}/runs/update"), ended).await.ok();
+        assert_eq!(t.number("SELECT COUNT(*) FROM training_jobs WHERE state = 'complete' AND executor = 'mlflow'").await, 1);
+        let history = ada.get(&format!("{API}/metrics/get-history?run_id={run}&metric_key=loss")).await.ok().json();
+        assert_eq!(history["metrics"].as_array().unwrap().len(), 2);
+    }
+
+    async fn runs_are_found_by_filters_and_paged_in_their_order(t: T) {
+        let ada = t.admin().await;
+        for value in 0..7 {
+            let run = run(&ada).await;
+            let batch = json!({ "run_id": run, "metrics": [{ "key": "m", "value": value }], "tags": [{ "key": "k", "value": "v" }] });
+            ada.post(&format!("{API}/runs/log-batch"), batch).await.ok();
+        }
+        run(&ada).await;
+        for (filter, rest) in [("metrics.m < 6 AND tags.k = 'v'", 6), ("", 8)] {
+            let (mut token, mut values) = (String::new(), Vec::new());
+            loop {
+                let page = search(&ada, filter, &["metrics.m DESC"], 2, &token).await;
+                for run in page["runs"].as_array().unwrap() {
+                    values.push(run["data"]["metrics"][0]["value"].as_f64().unwrap_or(-1.0));
+                }
+                match page["next_page_token"].as_str() {
+                    Some(next) => token = next.to_owned(),
+                    None => break,
+                }
+            }
+            assert_eq!(values.len(), rest, "{filter}");
+            assert!(values.is_sorted_by(|a, b| a > b), "{filter}: {values:?}");
+        }
+        for wrong in ["metrics.m < 'x'", "a = 1; DROP TABLE models", "params.x = '"] {
+            let asked = json!({ "experiment_ids": ["0"], "filter": wrong });
+            refused(&ada.post(&format!("{API}/runs/search"), asked).await, 400, "INVALID_PARAMETER_VALUE");
+        }
+        // Nothing of a filter is ever more than a value.
+        assert!(search(&ada, "tags.`' OR 1=1 --` = ''' OR ''1''=''1'", &[], 5, "").await["runs"].is_null());
+    }
+
+    async fn a_production_alias_names_only_what_is_approved_and_files_are_sealed(t: T) {
+        let ada = t.admin().await;
+        t.region("UK").await;
+        ada.post(&format!("{API}/registered-models/create"), json!({ "name": "PD" })).await.ok();
+        refused(&ada.post(&format!("{API}/registered-models/create"), json!({ "name": "PD" })).await, 400, "RESOURCE_ALREADY_EXISTS");
+        let run = with_file(&ada, "model.onnx").await;
+        let source = json!({ "name": "PD", "source": format!("runs:/{run}/model"), "run_id": run });
+        let made = ada.post(&format!("{API}/model-versions/create"), source).await.ok().json();
+        assert_eq!(made["model_version"]["version"], "1");
+        refused(&put(&ada, &run, "model.onnx").await, 400, "INVALID_STATE");
+        let alias = |alias: &str| json!({ "name": "PD", "alias": alias, "version": "1" });
+        ada.post(&format!("{API}/registered-models/alias"), alias("candidate")).await.ok();
+        let no = ada.post(&format!("{API}/registered-models/alias"), alias("champion")).await;
+        refused(&no, 403, "PERMISSION_DENIED");
+        assert!(no.text().contains("not approved"), "{}", no.text());
+        let uri = ada.get(&format!("{API}/model-versions/get-download-uri?name=PD&version=1")).await.ok().json();
+        assert_eq!(uri["artifact_uri"], format!("mlflow-artifacts:/0/{run}/artifacts/model"));
+        let found = ada.get(&format!("{API}/model-versions/search?filter=name%3D'PD'")).await.ok().json();
+        assert_eq!(found["model_versions"].as_array().unwrap().len(), 1);
+        t.everything_holds().await;
+    }
+
+    async fn somebody_elses_run_is_read_and_not_written(t: T) {
+        let ada = t.admin().await;
+        let max = t.person("Max").role(Role::Member).await;
+        let run = run(&ada).await;
+        max.get(&format!("{API}/runs/get?run_id={run}")).await.ok();
+        let metric = json!({ "run_id": run, "key": "m", "value": 1 });
+        refused(&max.post(&format!("{API}/runs/log-metric"), metric).await, 403, "PERMISSION_DENIED");
+        refused(&max.post(&format!("{API}/registered-models/create"), json!({ "name": "X" })).await, 403, "PERMISSION_DENIED");
+        refused(&max.get(&format!("{API}/no-such-endpoint")).await, 404, "ENDPOINT_NOT_FOUND");
+        let answer = t.anonymous(Method::GET, &format!("{API}/runs/get?run_id={run}")).await;
+        refused(&answer, 401, "UNAUTHENTICATED");
+    }
+}
