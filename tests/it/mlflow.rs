@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::both;
 use crate::builder::Person;
-use crate::harness::T;
 
 const API: &str = "/api/2.0/mlflow";
 
