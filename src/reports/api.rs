@@ -5,11 +5,12 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::export::{self, Format};
-use super::{History, HistoryFilter, Matrix, MatrixFilter, Overrides, OverridesFilter};
+use super::{History, HistoryFilter, Lineage, LineageFilter, Matrix, MatrixFilter, Overrides, OverridesFilter};
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Problem, Result};
 use crate::identity::Actor;
-use crate::web::{Caller, Json, Query};
+use crate::ids::ModelId;
+use crate::web::{Caller, Json, Path, Query};
 
 /// Report the confirmations before approval
 ///
@@ -65,6 +66,22 @@ pub async fn deployment_history(
         Format::Csv => history_csv(app, actor, filter).await,
         Format::Json => Ok(Json(super::history(&app, &actor, &filter).await?).into_response()),
     }
+}
+
+/// Show the lineage of a model
+///
+/// A version a row, the newest first: the data set and the training job that it came from, its validation, and its last
+/// releases and deployments.
+#[utoipa::path(get, path = "/models/{model_id}/lineage", operation_id = "model_lineage", tag = "Reports",
+    params(("model_id" = ModelId, Path, description = "The model"), LineageFilter),
+    responses((status = 200, body = Lineage), (status = 404, body = Problem)))]
+pub async fn lineage(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(model): Path<ModelId>,
+    Query(filter): Query<LineageFilter>,
+) -> Result<Json<Lineage>> {
+    Ok(Json(super::lineage(&app, &actor, model, &filter).await?))
 }
 
 /// All overrides as a file.

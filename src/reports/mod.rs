@@ -13,12 +13,14 @@ use crate::error::Result;
 use crate::identity::access::sees_all_models;
 use crate::identity::{Action, Actor};
 use crate::tasks::{self, Scope};
+use crate::training::rules::JobState;
 use crate::web::Badges;
 use crate::words::ValidationState;
 
 mod api;
 mod export;
 mod history;
+mod lineage;
 mod matrix;
 mod overrides;
 mod pages;
@@ -30,6 +32,7 @@ mod tests;
 
 pub use export::Format;
 pub use history::{History, HistoryFilter, HistoryRow, history};
+pub use lineage::{Lane, Lineage, LineageDeployment, LineageFilter, LineageRelease, lineage};
 pub use matrix::{Column, Matrix, MatrixFilter, MatrixRow, matrix};
 pub use overrides::{OverrideRow, Overrides, OverridesFilter, Totals, overrides};
 pub use search::{Found, search};
@@ -45,6 +48,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(api::overrides))
         .routes(routes!(api::regional_matrix))
         .routes(routes!(api::deployment_history))
+        .routes(routes!(api::lineage))
 }
 
 /// The pages of this area.
@@ -91,6 +95,8 @@ pub struct Dashboard {
     pub drift: i64,
     /// Deployments that are not retired, by state.
     pub deployments: Vec<StateCount>,
+    /// Training jobs by state, in the order of the states.
+    pub jobs: Vec<StateCount>,
     /// Validations that are not ended, by state, in the order of the states.
     pub validations: Vec<StateCount>,
     /// Models by status.
@@ -113,9 +119,23 @@ pub async fn dashboard(app: &App, actor: &Actor) -> Result<Dashboard> {
     let (mut validations, rest): (Vec<_>, Vec<_>) = counts.into_iter().partition(|one| one.kind == "validation");
     validations.sort_by_key(|one| ValidationState::ALL.iter().position(|state| state.as_str() == one.word));
     let (deployments, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == "deployment");
+    let (mut jobs, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == "job");
+    jobs.sort_by_key(|one| JobState::ALL.iter().position(|state| state.as_str() == one.word));
     let (models, sums): (Vec<_>, Vec<_>) = rest.into_iter().partition(|one| one.kind == "model");
     let sum = |kind| sums.iter().find(|one| one.kind == kind).map_or(0, |one| one.count);
     let (all_ready, tickets, overrides) = (sum("ready"), sum("tickets"), sum("overrides"));
     let drift = sum("drift");
-    Ok(Dashboard { all_ready, overdue, overdue_of, tickets, overrides, drift, deployments, validations, models, due })
+    Ok(Dashboard {
+        all_ready,
+        overdue,
+        overdue_of,
+        tickets,
+        overrides,
+        drift,
+        deployments,
+        jobs,
+        validations,
+        models,
+        due,
+    })
 }

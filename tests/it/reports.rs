@@ -1,6 +1,7 @@
 //! Dashboard, badges, reports and search: the numbers are those of the lists, on any past day.
 
 use axum::http::Method;
+use countersign::db::Query;
 use countersign::identity::Role;
 use serde_json::{Value, json};
 
@@ -181,6 +182,36 @@ both! {
         anna.get(&history).await.ok();
         stranger.get(&history).await.expect(404);
         stranger.get(&format!("{history}&format=csv")).await.expect(404);
+    }
+
+    async fn a_lineage_says_what_each_version_came_from_and_where_it_went(t: T) {
+        let Scene { anna, model, .. } = scene(&t).await;
+        model.version("1.0").approved().await;
+        let address = format!("/api/v1/models/{}/lineage", model.id);
+        let before = anna.get(&address).await.ok().json();
+        let newest = &before["items"][0];
+        assert_eq!((&newest["job_id"], &newest["releases"]), (&Value::Null, &json!([])));
+        Query::new(
+            "INSERT INTO training_jobs (run_uuid, experiment_id, model_id, name, executor, configuration, state, requested_by_id, created_at)
+             VALUES ('0123456789abcdef0123456789abcdef', 0, $1, 'Spring', 'builtin', '{}', 'complete', $2, $3)",
+        )
+        .bind(model.id)
+        .bind(anna.id)
+        .bind(t.app().now())
+        .run(&t.app().db)
+        .await
+        .unwrap();
+        Query::new("UPDATE versions SET job_id = (SELECT MAX(job_id) FROM training_jobs) WHERE version_id = $1")
+            .bind(newest["version_id"].as_i64().unwrap())
+            .run(&t.app().db)
+            .await
+            .unwrap();
+        let after = anna.get(&address).await.ok().json();
+        assert_eq!((&after["items"][0]["job_name"], &after["items"][0]["job_state"]), (&json!("Spring"), &json!("complete")));
+        let page = anna.page(&format!("/models/{}?tab=lineage", model.id)).await.ok();
+        assert!(page.text(".lineage li").contains("Spring"));
+        assert_eq!(page.count(".lineage > li"), after["items"].as_array().unwrap().len());
+        t.person("Stray").await.get(&address).await.refused(404, "not_found");
     }
 
     async fn badges_and_the_dashboard_say_how_many_rows_their_lists_have(t: T) {

@@ -302,6 +302,7 @@ const LISTS: &[&str] = &[
     "/api/v1/reports/overrides",
     "/api/v1/reports/regional-matrix",
     "/api/v1/reports/deployment-history?model_id=7",
+    "/api/v1/models/7/lineage",
     "/",
     "/my-deployment-tasks",
     "/inbox",

@@ -18,7 +18,7 @@ use crate::identity::{Action, Actor, access};
 use crate::ids::ModelId;
 use crate::inventory::versions::truths::{self, RegionTruth};
 use crate::inventory::versions::{self, Outlook, VersionRow};
-use crate::reports::{self, History, HistoryFilter, HistoryRow};
+use crate::reports::{self, History, HistoryFilter, HistoryRow, Lineage, LineageFilter};
 use crate::validation::{self, RequestFilter, RequestList};
 use crate::web::intervals::{Picture, picture};
 use crate::web::{Cursor, Page, Path, Query, Shell, Visitor, filters, html};
@@ -40,6 +40,8 @@ text_enum! {
         Validations = "validations",
         /// What was live where, and when.
         Deployments = "deployments",
+        /// What its versions were made from, and where they went.
+        Lineage = "lineage",
         /// Everything anybody did with it.
         Timeline = "timeline",
         /// Who may do what with it.
@@ -54,6 +56,7 @@ impl Tab {
             Self::Versions => "Versions",
             Self::Validations => "Validations",
             Self::Deployments => "Deployments",
+            Self::Lineage => "Lineage",
             Self::Timeline => "Timeline",
             Self::Access => "Access",
         }
@@ -72,6 +75,7 @@ enum Content {
     Versions { truths: Vec<RegionTruth>, versions: Page<VersionRow>, outlook: Outlook },
     Validations { requests: RequestList },
     Deployments { history: History, picture: Option<Picture> },
+    Lineage { lineage: Lineage },
     Timeline { events: Page<LedgerLine> },
     Access { delegations: ModelDelegations },
 }
@@ -83,6 +87,7 @@ impl Content {
             Self::Versions { versions, .. } => versions.next_cursor.as_ref(),
             Self::Validations { requests } => requests.next_cursor.as_ref(),
             Self::Deployments { history, .. } => history.next_cursor.as_ref(),
+            Self::Lineage { lineage } => lineage.next_cursor.as_ref(),
             Self::Timeline { events } => events.next_cursor.as_ref(),
             Self::Overview { .. } | Self::Access { .. } => None,
         }
@@ -144,6 +149,10 @@ async fn content(app: &App, actor: &Actor, model: ModelId, tab: Tab, cursor: Opt
             let history = reports::history(app, actor, &filter).await?;
             let intervals = history.items.iter().map(HistoryRow::interval).collect();
             Content::Deployments { picture: picture(intervals, history.as_of), history }
+        }
+        Tab::Lineage => {
+            let filter = LineageFilter { cursor: cursor.cloned(), ..LineageFilter::default() };
+            Content::Lineage { lineage: reports::lineage(app, actor, model, &filter).await? }
         }
         Tab::Timeline => Content::Timeline { events: audit::timeline(&app.db, model, cursor).await? },
         Tab::Access => Content::Access { delegations: delegations::of_model(app, actor, model).await? },

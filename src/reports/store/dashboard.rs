@@ -10,9 +10,9 @@ use crate::ids::{TicketId, UserId};
 /// How many things of a kind are in a state.
 #[derive(Debug, sqlx::FromRow)]
 pub struct StateCount {
-    /// `model`, `validation`, `deployment`, `tickets`, `overrides`, `drift` or `ready`.
+    /// `model`, `validation`, `deployment`, `job`, `tickets`, `overrides`, `drift` or `ready`.
     pub kind: String,
-    /// The state or status of a model or validation.
+    /// The state or status of what is counted.
     pub word: String,
     /// How many.
     pub count: i64,
@@ -36,7 +36,7 @@ pub struct Sight {
     pub tickets: bool,
 }
 
-/// Models by status, open validations and deployments by state, drift, pending tickets, overrides under review, and the pairs
+/// Models by status, open validations, deployments and training jobs by state, drift, pending tickets, overrides under review, and the pairs
 /// that are ready in all models.
 pub async fn counts(db: &Db, user: UserId, now: DateTime<Utc>, sees: Sight) -> Result<Vec<StateCount>, DbError> {
     let mut query = Query::new("SELECT 'model' AS kind, m.status AS word, COUNT(*) AS count FROM models m");
@@ -78,6 +78,16 @@ pub async fn counts(db: &Db, user: UserId, now: DateTime<Utc>, sees: Sight) -> R
     }
     query = query.push(
         " GROUP BY d.state
+          UNION ALL SELECT 'job', j.state, COUNT(*) FROM training_jobs j WHERE j.deleted_at IS NULL",
+    );
+    if !sees.models {
+        query = query
+            .push(" AND (j.model_id IN ")
+            .push(RELATED_MODELS)
+            .push(" OR (j.model_id IS NULL AND j.requested_by_id = $1))");
+    }
+    query = query.push(
+        " GROUP BY j.state
           UNION ALL SELECT 'overrides', '', COUNT(*) FROM override_reviews WHERE state = 'OPEN'
           UNION ALL SELECT 'ready', '', pairs FROM ready_totals WHERE region_id = 0
           ORDER BY 1, 2",

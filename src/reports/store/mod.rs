@@ -4,6 +4,7 @@ pub mod badges;
 pub mod choices;
 pub mod dashboard;
 pub mod history;
+pub mod lineage;
 pub mod matrix;
 pub mod overrides;
 pub mod search;
