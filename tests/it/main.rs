@@ -37,6 +37,7 @@ mod kills;
 mod metrics;
 mod migrations;
 mod mlflow;
+mod mlflow_client;
 mod points;
 mod readiness;
 mod readiness_property;
