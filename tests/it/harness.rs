@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use countersign::app::{App, Clock, Drivers, Settings, SystemClock};
+use countersign::app::{App, Clock, Drivers, Settings, SystemClock, TrainingLimits};
 use countersign::audit::{Act, Who};
 use countersign::db::Db;
 use countersign::identity::policy::{self, Policy};
@@ -118,7 +118,13 @@ impl T {
 
     fn new(db: Db, folder: TempDir, storage: Storage) -> Self {
         let clock = HeldClock(Arc::new(Mutex::new(instant("2026-03-31T12:00:00Z"))));
-        let settings = Settings { data: folder.path().to_owned(), max_upload_bytes: MOST_BYTES, ..Settings::default() };
+        let settings = Settings {
+            data: folder.path().to_owned(),
+            max_upload_bytes: MOST_BYTES,
+            data_folders: vec![folder.path().join("tables")],
+            training: TrainingLimits { programs: vec![PathBuf::from(PROGRAM)], ..TrainingLimits::default() },
+            ..Settings::default()
+        };
         let policy = Policy::parse(policy::BUILT_IN).unwrap();
         let machines = Machines::default();
         let strike = Strike::default();
@@ -210,6 +216,9 @@ impl T {
 
 /// How large an upload may be: less than in earnest, so that a test can go beyond it.
 pub const MOST_BYTES: usize = 4 << 20;
+
+/// The program that training jobs may start.
+pub const PROGRAM: &str = "/bin/bash";
 
 /// A clock that moves only when told.
 #[derive(Clone, Debug)]

@@ -9,10 +9,10 @@ use crate::builder::{Model, Person};
 use crate::harness::T;
 use crate::import::{FORM, multipart};
 
-const CREDIT: &[u8] = include_bytes!("../data/german-credit.csv");
+pub const CREDIT: &[u8] = include_bytes!("../data/german-credit.csv");
 
 /// Adds the credit data, and answers its number.
-async fn credit_data(person: &Person) -> i64 {
+pub async fn credit_data(person: &Person) -> i64 {
     let parts: [(&str, Option<&str>, &[u8]); 2] =
         [("name", None, b"German credit"), ("file", Some("german-credit.csv"), CREDIT)];
     let body = multipart(&parts);
@@ -21,12 +21,12 @@ async fn credit_data(person: &Person) -> i64 {
     made["dataset_id"].as_i64().unwrap()
 }
 
-fn job(model: &Model, dataset: i64) -> Value {
+pub fn job(model: &Model, dataset: i64) -> Value {
     json!({ "name": "First run", "model_id": model.id, "dataset_id": dataset, "seed": 7,
         "parameters": { "epochs": 20, "learning_rate": 0.05, "batch_size": 32 } })
 }
 
-async fn scene(t: &T) -> (Person, Model, i64) {
+pub async fn scene(t: &T) -> (Person, Model, i64) {
     let anna = t.person("Anna").await;
     let us = t.region("US").await;
     let model = t.model("Credit Scorecard").owned_by(&anna).in_regions([&us]).await;
