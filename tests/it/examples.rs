@@ -21,7 +21,7 @@ fn said(log: &str) -> (Vec<f64>, Vec<usize>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_with_scikit_learn_trains_and_what_it_leaves_is_served_as_it_computed() {
-    let program = python("examples/scikit-learn/requirements.txt");
+    let program = python("examples/scikit-learn/requirements.txt").await;
     let program = program.to_str().unwrap();
     let t = T::sqlite().await;
     t.at_machine_time();

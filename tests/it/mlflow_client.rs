@@ -14,6 +14,7 @@ use crate::both;
 use crate::builder::{Person, Version};
 use crate::crash::server::Server;
 use crate::live::{Live, ask, rolling};
+use crate::python::python;
 use crate::validation::{approve_mine, pending};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/german-credit.csv");
@@ -30,8 +31,7 @@ async fn said(command: &mut Command) -> String {
 /// What a script says that knows nothing but the address and somebody's token.
 async fn script(server: &Server, who: &Person, arguments: &[&str]) -> String {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mlflow"));
-    let python = said(&mut Command::new(folder.join("python"))).await;
-    let mut run = Command::new(python.trim());
+    let mut run = Command::new(python("tests/mlflow/requirements.txt").await);
     run.arg(folder.join(arguments[0])).args(&arguments[1..]).current_dir(who.t.folder());
     run.env("MLFLOW_TRACKING_URI", &server.address).env("MLFLOW_TRACKING_TOKEN", &who.token);
     for quiet in ["MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] {
