@@ -63,6 +63,8 @@ codes! {
     ENVIRONMENT_BUSY = 409 "environment_busy", "Another release is being applied there", "Wait until it has ended, then try again.";
     NEVER_APPLIED = 409 "never_applied", "The version was never applied there", "Roll back to a version that was; release any other.";
     RUNTIME_FAILED = 502 "runtime_failed", "The machine did not do what was asked", "The diagnostics say where, what and what to do.";
+    JOB_NOT_COMPLETE = 409 "job_not_complete", "Only completed training jobs can be deployed", "Wait until it is complete; repeat it if it failed.";
+    ALREADY_DEPLOYED = 409 "already_deployed", "The training job has an active deployment", "Release its version into another environment, or stop that deployment first.";
     JOB_DEPLOYED = 409 "job_deployed", "The training job was deployed", "It stays as the evidence of what was deployed.";
     IDEMPOTENCY_MISMATCH = 422 "idempotency_mismatch", "The key was used for another request", "Use a new Idempotency-Key for a new request.";
     IDEMPOTENCY_UNDER_WAY = 409 "idempotency_under_way", "The first request with this key has not answered", "Look at the thing itself: the act may have been done.";

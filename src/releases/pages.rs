@@ -9,7 +9,7 @@ use countersign_runtimes::canary::Limits;
 use countersign_runtimes::spec::CanaryStep;
 use serde::Deserialize;
 
-use super::rules::{APPROVAL_HOLDS, Answer, LifecycleState};
+use super::rules::{APPROVAL_HOLDS, Answer, Gate, LifecycleState};
 use super::{
     ApplyBody, PreviewBody, PreviewView, ReleaseBody, ReleaseFilter, ReleaseList, ReleaseView, RollbackBody,
     list as lists,
@@ -90,6 +90,17 @@ impl PreviewPage {
     /// Whether a gate is closed that nobody can open by agreeing.
     fn is_closed(&self) -> bool {
         self.preview.checks.iter().any(|check| check.answer == Answer::Deny)
+    }
+
+    /// Whether the version's validation is missing, or not approved yet.
+    fn lacks_validation(&self) -> bool {
+        self.preview.checks.iter().any(|check| check.gate == Gate::Validation && check.answer == Answer::Deny)
+    }
+
+    /// Whether that validation was never asked for.
+    fn validation_unasked(&self) -> bool {
+        let mut checks = self.preview.checks.iter();
+        checks.any(|check| check.gate == Gate::Validation && check.facts["validation_state"] == "none")
     }
 
     fn is_frozen(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Reports: what the inventory looks like as a whole, today or on any past day.
 //!
-//! Dashboard, badges, the three reports and the search of the command palette. This area reads the
+//! Dashboard, badges, a model's page, the three reports and the search of the command palette. This area reads the
 //! facts of the other areas with its own set-based SQL and never changes anything.
 
 use axum::Router;
@@ -22,6 +22,7 @@ mod export;
 mod history;
 mod lineage;
 mod matrix;
+mod model;
 mod overrides;
 mod pages;
 mod rules;
@@ -55,6 +56,7 @@ pub fn api() -> OpenApiRouter<App> {
 pub fn pages() -> Router<App> {
     Router::new()
         .route("/", get(pages::dashboard))
+        .route("/models/{model_id}", get(model::show))
         .route("/search", get(pages::search))
         .route("/reports", get(pages::index))
         .route("/reports/overrides", get(pages::overrides))

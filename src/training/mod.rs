@@ -1,7 +1,7 @@
 //! Training: data sets, jobs that make an artifact, and what they measure on the way (3-lifecycle, Training jobs).
 //!
-//! A job is a process of its own, started and watched by a server; this area never learns anything by itself, and it
-//! deploys nothing.
+//! A job is a process of its own, started and watched by a server; this area never learns anything by itself. What a job
+//! made is deployed as a version and a release like any other; no gate is opened here.
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::ids::JobId;
 
 pub mod datasets;
+pub mod deploy;
 pub mod jobs;
 pub mod monitor;
 pub mod points;
@@ -97,6 +98,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(jobs::api::points))
         .routes(routes!(jobs::api::log))
         .routes(routes!(jobs::api::artifact))
+        .routes(routes!(deploy::api::deploy))
         .routes(routes!(monitor::stream::follow))
 }
 
@@ -110,6 +112,7 @@ pub fn pages() -> Router<App> {
         .route("/training/jobs/new", get(jobs::pages::new))
         .route("/training/jobs/{id}", get(jobs::pages::show))
         .route("/training/jobs/{id}/act", post(jobs::pages::act))
+        .route("/training/jobs/{id}/deploy", post(deploy::pages::deploy))
         .route("/training/jobs/{id}/monitor", get(monitor::show))
         .route("/training/jobs/{id}/toast", get(jobs::pages::toast))
         .route("/training/compare", get(monitor::compare::show))

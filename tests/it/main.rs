@@ -27,6 +27,7 @@ mod credit;
 mod datasets;
 mod delivery;
 mod deployments;
+mod deploys;
 mod documents;
 mod environments;
 mod examples;

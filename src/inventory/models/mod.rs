@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use axum::Router;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -20,15 +19,10 @@ mod api;
 mod list;
 mod pages;
 mod store;
-mod tabs;
 
 pub use api::api;
 pub use list::{ModelFilter, ModelList, ModelRow, ModelSort, list};
-
-/// The pages.
-pub fn pages() -> Router<App> {
-    pages::pages().merge(tabs::pages())
-}
+pub use pages::pages;
 
 /// A model with all that is kept of it.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
@@ -149,7 +143,7 @@ pub async fn get(app: &App, actor: &Actor, model: ModelId) -> Result<ModelView> 
 }
 
 /// The model, for somebody who was authorised already.
-pub(super) async fn view(app: &App, model: ModelId) -> Result<ModelView> {
+pub async fn view(app: &App, model: ModelId) -> Result<ModelView> {
     store::view(&app.db, model).await?.ok_or_else(|| Error::not_found("model", model))
 }
 

@@ -78,7 +78,7 @@ pub async fn create(app: &App, actor: &Actor, model: ModelId, body: VersionBody)
 }
 
 /// An artifact that a training made, to become a version.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Trained<'a> {
     /// The job; none if another version came from it already.
     pub job: Option<JobId>,
@@ -86,6 +86,8 @@ pub struct Trained<'a> {
     pub digest: &'a Digest,
     /// What it is, as a sentence.
     pub description: &'a str,
+    /// What it came from, for the ledger.
+    pub lineage: serde_json::Value,
 }
 
 /// Makes a draft of what a training made, as part of an act that has authorised it and locked the model. It is numbered
@@ -93,7 +95,7 @@ pub struct Trained<'a> {
 ///
 /// # Errors
 /// `version_creation_blocked` with what blocks, or `conflict` if the job became a version already.
-pub async fn register(act: &mut Act, actor: &Actor, model: ModelId, trained: &Trained<'_>) -> Result<VersionId> {
+pub async fn register(act: &mut Act, actor: &Actor, model: ModelId, trained: Trained<'_>) -> Result<VersionId> {
     let (facts, used) = store::facts(&mut act.tx, model).await?;
     check_blockers(&facts)?;
     let number = VersionNumber { patch: Some(0), ..rules::next_number(&used, ChangeType::Minor) };
@@ -114,7 +116,7 @@ pub async fn register(act: &mut Act, actor: &Actor, model: ModelId, trained: &Tr
         let set = store::set_job(&mut act.tx, version, job).await;
         set.map_err(|why| if db::is_duplicate(&why) { Error::new(&error::CONFLICT, says) } else { why.into() })?;
     }
-    let after = serde_json::json!({ "version": body, "job_id": trained.job });
+    let after = serde_json::json!({ "version": body, "job_id": trained.job, "lineage": trained.lineage });
     act.record(Record::new("version.submitted", "version", version).model(model).after(after));
     act.tell("models");
     Ok(version)

@@ -205,12 +205,7 @@ pub async fn list(
 }
 
 /// The versions, for somebody who was authorised already.
-pub(super) async fn rows(
-    app: &App,
-    model: ModelId,
-    limit: Option<i64>,
-    cursor: Option<&Cursor>,
-) -> Result<Page<VersionRow>> {
+pub async fn rows(app: &App, model: ModelId, limit: Option<i64>, cursor: Option<&Cursor>) -> Result<Page<VersionRow>> {
     let limit = paging::limit(limit)?;
     let after = cursor.map(Cursor::keys::<VersionId>).transpose()?;
     let mut rows = store::rows(&app.db, model, after, limit).await?;
@@ -230,7 +225,7 @@ pub async fn outlook(app: &App, actor: &Actor, model: ModelId) -> Result<Outlook
 }
 
 /// The outlook, for somebody who was authorised already.
-pub(super) async fn known_outlook(app: &App, model: ModelId) -> Result<Outlook> {
+pub async fn known_outlook(app: &App, model: ModelId) -> Result<Outlook> {
     let (facts, used) = store::facts(&app.db, model).await?;
     Ok(Outlook {
         next_major: rules::next_number(&used, ChangeType::Major).to_string(),

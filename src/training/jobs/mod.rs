@@ -2,6 +2,8 @@
 //!
 //! Carrying them out is the business of `run`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +95,7 @@ pub struct JobView {
     pub code: Option<String>,
     /// The version that it became.
     pub version_id: Option<VersionId>,
-    /// Whether it was deployed.
+    /// Whether a release of that version was ever asked for.
     pub deployed: bool,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
@@ -305,6 +307,23 @@ pub async fn experiment_of(act: &mut Act, model: ModelId, by: UserId) -> Result<
     Ok(store::insert_experiment(&mut act.tx, model, by, now).await?)
 }
 
+/// How often a lineage names a kind of thing: it is part of the ledger, which is kept for ever.
+const LINEAGE_MOST: usize = 100;
+
+/// What a job's artifact came from: data, code, parameters, and what was measured at its end.
+///
+/// # Errors
+/// `not_found`.
+pub async fn lineage(act: &mut Act, job: JobId) -> Result<serde_json::Value> {
+    let view = store::view(&mut act.tx, job).await?.ok_or_else(|| Error::not_found("training job", job))?;
+    let params = store::params(&mut act.tx, &[job]).await?;
+    let params: BTreeMap<_, _> = params.into_iter().take(LINEAGE_MOST).map(|(_, name, value)| (name, value)).collect();
+    let metrics = points::latest(&mut act.tx, &[job]).await?;
+    let metrics: BTreeMap<_, _> = metrics.into_iter().take(LINEAGE_MOST).map(|one| (one.name, one.value)).collect();
+    Ok(serde_json::json!({ "job_id": job, "dataset": view.dataset_name, "dataset_digest": view.dataset_digest,
+        "code": view.code, "parameters": params, "metrics": metrics }))
+}
+
 /// Stops a job: one that waits at once, one that runs as soon as its processes are gone.
 ///
 /// # Errors
@@ -377,7 +396,7 @@ pub async fn delete(app: &App, actor: &Actor, job: JobId) -> Result<JobView> {
     if view.deployed {
         return Err(Error::new(
             &error::JOB_DEPLOYED,
-            "The job was deployed, and is part of that deployment's evidence.",
+            "A release of what it made was asked for, and the job is part of the evidence of that.",
         ));
     }
     let now = act.now;

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::identity::{Action, Role};
 use crate::ids::JobId;
 use crate::training::datasets;
+use crate::training::deploy::pages::{DeployPanel, panel};
 use crate::training::monitor;
 use crate::training::rules::{Executor, JobState};
 use crate::web::{
@@ -54,6 +55,7 @@ struct ShowPage {
     shell: Shell,
     now: DateTime<Utc>,
     job: JobView,
+    deploy: Option<DeployPanel>,
     /// The monitor, as HTML.
     monitor: String,
     events: Vec<LedgerLine>,
@@ -215,14 +217,19 @@ pub async fn create(State(app): State<App>, upload: Upload) -> Result<Response> 
     }
 }
 
-async fn show_page(app: &App, visitor: &Visitor, job: JobId, refusal: Refusal) -> Result<Response> {
+/// A job's page, with what was refused.
+///
+/// # Errors
+/// `not_found`.
+pub async fn show_page(app: &App, visitor: &Visitor, job: JobId, refusal: Refusal) -> Result<Response> {
     let (job, relations) = super::seen(app, &visitor.actor, job).await?;
     let may_run = super::may_run(app, &visitor.actor, &relations);
+    let deploy = panel(app, &visitor.actor, &job, &relations).await?;
     let monitor = monitor::fragment(app, &job).await?.html.to_string();
     let events = audit::timeline_of(&app.db, "training_job", job.job_id).await?;
     let shell = Shell::new(app, visitor, "training", job.name.clone()).await?;
     let status = refusal.status();
-    let page = ShowPage { shell, now: app.now(), job, monitor, events, may_run, refusal };
+    let page = ShowPage { shell, now: app.now(), job, deploy, monitor, events, may_run, refusal };
     Ok((status, html(&page)?).into_response())
 }
 

@@ -21,7 +21,7 @@ const COLUMNS: &str = "j.job_id, j.run_uuid, j.name, j.model_id, m.name AS model
     CASE WHEN j.state = 'queued' THEN (SELECT COUNT(*) FROM training_jobs q WHERE q.state = 'queued'
         AND q.executor <> 'mlflow' AND q.deleted_at IS NULL AND q.job_id <= j.job_id) END AS queue_position,
     (SELECT MIN(v.version_id) FROM versions v WHERE v.job_id = j.job_id) AS version_id,
-    EXISTS (SELECT 1 FROM job_deploys p WHERE p.job_id = j.job_id) AS deployed";
+    EXISTS (SELECT 1 FROM versions v JOIN releases r ON r.version_id = v.version_id WHERE v.job_id = j.job_id) AS deployed";
 const TABLES: &str = " FROM training_jobs j JOIN users u ON u.user_id = j.requested_by_id
     LEFT JOIN models m ON m.model_id = j.model_id LEFT JOIN datasets d ON d.dataset_id = j.dataset_id
     LEFT JOIN artifacts a ON a.digest = j.artifact_digest ";
@@ -113,13 +113,13 @@ pub async fn view(conn: impl Into<Conn<'_>>, job: JobId) -> Result<Option<JobVie
 }
 
 /// The parameters of these jobs, by job and name.
-pub async fn params(db: &Db, jobs: &[JobId]) -> Result<Vec<(JobId, String, String)>, DbError> {
+pub async fn params(conn: impl Into<Conn<'_>>, jobs: &[JobId]) -> Result<Vec<(JobId, String, String)>, DbError> {
     Query::new(
         "SELECT job_id, name, value FROM job_params WHERE job_id IN (SELECT CAST(value AS BIGINT) FROM json_each($1))
          ORDER BY job_id, name",
     )
     .bind(json_list(jobs))
-    .all(db)
+    .all(conn)
     .await
 }
 

@@ -11,6 +11,7 @@ use crate::identity::access;
 use crate::inventory::versions::Trained;
 use crate::mlflow::rules::{Bytes, Source};
 use crate::mlflow::{files, logged, registry, runs};
+use crate::training::jobs;
 
 /// A version to be registered.
 #[derive(Debug, Deserialize)]
@@ -49,13 +50,18 @@ pub async fn create(app: &App, actor: &Actor, new: NewVersion) -> Result<Version
         Some(run) => store::job_of(&mut act.tx, run).await?,
         None => None,
     };
+    let lineage = match job {
+        Some((job, _)) => jobs::lineage(&mut act, job).await?,
+        None => serde_json::Value::Null,
+    };
     let trained = Trained {
         // A job becomes one version; another of the same run names the run alone.
         job: job.filter(|job| !job.1).map(|job| job.0),
         digest: &digest,
         description: &description.chars().take(10_000).collect::<String>(),
+        lineage,
     };
-    let version = inventory::versions::register(&mut act, actor, model, &trained).await?;
+    let version = inventory::versions::register(&mut act, actor, model, trained).await?;
     let from = store::From { source: &new.source, holder: &holder, folder: &folder, run: run.as_deref() };
     store::set_source(&mut act.tx, version, &from).await?;
     if let Some((job, _)) = job {

@@ -1,13 +1,11 @@
 //! The page of a model: one address a tab.
 
 use askama::Template;
-use axum::Router;
 use axum::extract::State;
 use axum::response::Html;
-use axum::routing::get;
 use serde::Deserialize;
 
-use super::ModelView;
+use super::{History, HistoryFilter, HistoryRow, Lineage, LineageFilter, history, lineage};
 use crate::app::App;
 use crate::audit::{self, LedgerLine};
 use crate::db::text_enum;
@@ -16,18 +14,13 @@ use crate::identity::delegations::{self, ModelDelegations};
 use crate::identity::rules::DelegationState;
 use crate::identity::{Action, Actor, access};
 use crate::ids::ModelId;
+use crate::inventory::models::{self, ModelView};
 use crate::inventory::versions::truths::{self, RegionTruth};
 use crate::inventory::versions::{self, Outlook, VersionRow};
-use crate::reports::{self, History, HistoryFilter, HistoryRow, Lineage, LineageFilter};
 use crate::validation::{self, RequestFilter, RequestList};
 use crate::web::intervals::{Picture, picture};
 use crate::web::{Cursor, Page, Path, Query, Shell, Visitor, filters, html};
 use crate::words::{ModelStatus, VersionStatus};
-
-/// The pages.
-pub fn pages() -> Router<App> {
-    Router::new().route("/models/{model_id}", get(show))
-}
 
 text_enum! {
     /// The tabs of a model's page.
@@ -63,8 +56,9 @@ impl Tab {
     }
 }
 
+/// Which tab, and which part of it.
 #[derive(Debug, Deserialize)]
-struct Params {
+pub struct Params {
     tab: Option<Tab>,
     cursor: Option<Cursor>,
 }
@@ -95,7 +89,7 @@ impl Content {
 }
 
 #[derive(Template)]
-#[template(path = "inventory/model.html")]
+#[template(path = "reports/model.html")]
 struct ModelPage {
     shell: Shell,
     model: ModelView,
@@ -108,7 +102,8 @@ struct ModelPage {
     now: chrono::DateTime<chrono::Utc>,
 }
 
-async fn show(
+/// `GET /models/{id}`
+pub async fn show(
     State(app): State<App>,
     visitor: Visitor,
     Path(model): Path<ModelId>,
@@ -118,7 +113,7 @@ async fn show(
     let relations = access::authorise(&app, &app.db, actor, Action::ModelView, model).await?;
     let tab = tab.unwrap_or(Tab::Overview);
     let content = content(&app, actor, model, tab, cursor.as_ref()).await?;
-    let view = super::view(&app, model).await?;
+    let view = models::view(&app, model).await?;
     html(&ModelPage {
         shell: Shell::new(&app, &visitor, "models", view.name.clone()).await?,
         model: view,
@@ -146,13 +141,13 @@ async fn content(app: &App, actor: &Actor, model: ModelId, tab: Tab, cursor: Opt
         }
         Tab::Deployments => {
             let filter = HistoryFilter { cursor: cursor.cloned(), ..HistoryFilter::of(model) };
-            let history = reports::history(app, actor, &filter).await?;
+            let history = history(app, actor, &filter).await?;
             let intervals = history.items.iter().map(HistoryRow::interval).collect();
             Content::Deployments { picture: picture(intervals, history.as_of), history }
         }
         Tab::Lineage => {
             let filter = LineageFilter { cursor: cursor.cloned(), ..LineageFilter::default() };
-            Content::Lineage { lineage: reports::lineage(app, actor, model, &filter).await? }
+            Content::Lineage { lineage: lineage(app, actor, model, &filter).await? }
         }
         Tab::Timeline => Content::Timeline { events: audit::timeline(&app.db, model, cursor).await? },
         Tab::Access => Content::Access { delegations: delegations::of_model(app, actor, model).await? },
