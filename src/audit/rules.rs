@@ -12,6 +12,8 @@ pub const ACTS: &[Act] = &[
     ("approval.given", "gave an approval", "check", "is-ok"),
     ("approval.lapsed", "let an approval lapse", "undo", "is-warn"),
     ("approval.refused", "refused an approval", "x", "is-bad"),
+    ("dataset.changed", "changed what is said of a data set", "flag", ""),
+    ("dataset.created", "added a data set", "plus", ""),
     ("delegation.granted", "lent rights on the model", "user", ""),
     ("delegation.revoked", "took lent rights back", "undo", ""),
     ("deployment.active", "saw a deployment serve, verified", "check", "is-ok"),
