@@ -10,6 +10,7 @@ mod delivery;
 mod report;
 mod seed;
 mod server;
+mod training;
 
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;
@@ -57,20 +58,31 @@ fn cases() -> Vec<Case> {
 
 fn main() {
     let options = Options::read();
+    let wanted = |name: &str| options.only.as_deref().is_none_or(|only| name.contains(only));
     let mut report = Report::new(server::binary_bytes());
     for engine in ["sqlite", "postgres"] {
         for pairs in &options.pairs {
-            if options.engine.as_deref().is_none_or(|only| only == engine) {
+            let asked = cases().iter().any(|case| wanted(case.name));
+            if asked && options.engine.as_deref().is_none_or(|only| only == engine) {
                 report.add(bench(engine, Sizes { pairs: *pairs, open_tasks: 100_000 }, &options));
             }
         }
     }
     for engine in ["sqlite", "postgres"] {
-        let wanted = options.engine.as_deref().is_none_or(|only| only == engine);
-        if wanted && options.only.as_deref().is_none_or(|only| "statistics".contains(only)) {
+        if options.engine.as_deref().is_none_or(|only| only == engine) && wanted("statistics") {
             eprintln!("{engine}: reading the statistics of {} endpoints", options.endpoints);
             report.scraping.push(delivery::scrape(engine, options.endpoints, options.scraping));
         }
+    }
+    for engine in ["sqlite", "postgres"] {
+        if options.engine.as_deref().is_none_or(|only| only == engine) && wanted("training") {
+            eprintln!("{engine}: a run of a million points, and one that is watched");
+            report.training.push(training::run(engine));
+        }
+    }
+    if wanted("training") {
+        eprintln!("the builtin training beside scikit-learn's");
+        report.learning = training::compare();
     }
     report.print();
     let file = report.save();

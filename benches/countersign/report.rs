@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::client::Measured;
 use crate::delivery::Scraping;
 use crate::seed::Sizes;
+use crate::training::{Learning, Training};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -17,6 +18,8 @@ pub struct Report {
     binary_bytes: u64,
     runs: Vec<Run>,
     pub scraping: Vec<Scraping>,
+    pub training: Vec<Training>,
+    pub learning: Vec<Learning>,
 }
 
 /// One engine at one size.
@@ -42,7 +45,7 @@ impl Run {
 
 impl Report {
     pub fn new(binary_bytes: u64) -> Self {
-        Self { binary_bytes, runs: Vec::new(), scraping: Vec::new() }
+        Self { binary_bytes, runs: Vec::new(), scraping: Vec::new(), training: Vec::new(), learning: Vec::new() }
     }
 
     pub fn add(&mut self, run: Run) {
@@ -87,6 +90,22 @@ impl Report {
             if one.measured < one.endpoints {
                 println!("    FAILED: only {} of them were measured", one.measured);
             }
+        }
+        self.print_training();
+    }
+
+    fn print_training(&self) {
+        for one in &self.training {
+            one.print();
+        }
+        if !self.learning.is_empty() {
+            println!(
+                "\nTraining on the credit data, the same split: AUC and time of the fit, here and in scikit-learn"
+            );
+        }
+        for one in &self.learning {
+            let Learning { name, auc, ms, reference_auc, reference_ms } = one;
+            println!("{name:32} {auc:.4} {ms:>6.0} ms | {reference_auc:.4} {reference_ms:>6.0} ms");
         }
     }
 
@@ -137,7 +156,9 @@ impl Report {
             .collect();
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench.json");
         let text = serde_json::to_string_pretty(
-            &json!({ "binary_bytes": self.binary_bytes, "runs": runs, "statistics": scraping }),
+            &json!({ "binary_bytes": self.binary_bytes, "runs": runs, "statistics": scraping,
+                "training": self.training.iter().map(Training::json).collect::<Vec<_>>(),
+                "learning": self.learning.iter().map(Learning::json).collect::<Vec<_>>() }),
         )
         .unwrap();
         std::fs::write(&file, text + "\n").expect("the target folder can be written");
@@ -148,7 +169,8 @@ impl Report {
     pub fn fail_if_missing(&self) {
         let cases = || self.runs.iter().flat_map(|run| &run.cases);
         let unread = self.scraping.iter().any(|one| one.measured < one.endpoints);
-        if unread || cases().any(|(_, alone, crowd)| alone.failure.is_some() || crowd.failure.is_some()) {
+        let missed = self.training.iter().any(Training::is_missed) || self.learning.iter().any(Learning::is_missed);
+        if unread || missed || cases().any(|(_, alone, crowd)| alone.failure.is_some() || crowd.failure.is_some()) {
             std::process::exit(1);
         }
     }

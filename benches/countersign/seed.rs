@@ -29,6 +29,8 @@ pub enum Caller {
     Nobody,
     Token(String),
     Session(String),
+    /// The same, by a browser that takes nothing packed.
+    Plain(String),
 }
 
 impl Caller {
@@ -36,7 +38,7 @@ impl Caller {
         match self {
             Self::Nobody => "Accept: */*".to_owned(),
             Self::Token(token) => format!("Authorization: Bearer {token}"),
-            Self::Session(token) => format!("Cookie: countersign_session={token}"),
+            Self::Session(token) | Self::Plain(token) => format!("Cookie: countersign_session={token}"),
         }
     }
 }

@@ -110,6 +110,7 @@ impl Server {
         if let Some(database) = &storage.database {
             command.args(["--database", database]);
         }
+        command.env("COUNTERSIGN_TRAINING_PROGRAMS", crate::training::PROGRAM);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let output = child.stdout.take().expect("its output is piped");
         let ready = BufReader::new(output)
