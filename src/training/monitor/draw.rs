@@ -78,7 +78,8 @@ pub fn overlay(title: &str, lines: Vec<Drawn>) -> Chart {
     let all = || lines.iter().flat_map(|line| &line.points);
     let (from, to) = (all().map(|point| point.0).min().unwrap_or(0), all().map(|point| point.0).max().unwrap_or(1));
     let to = to.max(from + 1);
-    let (low, high) = range(all().map(|point| point.1));
+    let marks = marks(all().map(|point| point.1));
+    let (low, high) = (marks[0].0, marks[marks.len() - 1].0);
     let x = |step: i64| (step - from) as f64 / (to - from) as f64 * WIDTH;
     let y = |value: f64| HEIGHT - (value - low) / (high - low) * HEIGHT;
     let path = |line: &Drawn| {
@@ -96,16 +97,16 @@ pub fn overlay(title: &str, lines: Vec<Drawn>) -> Chart {
     });
     let drawn = drawn.collect();
     Chart {
-        title: Cow::Owned(crate::web::format::words(title)),
+        title: Cow::Owned(title.to_owned()),
         lines: drawn,
         spots: spots(&lines, from, to),
-        values: [0.0, 0.5, 1.0]
-            .map(|share| (format!("{:.1}", HEIGHT - share * HEIGHT), number(low + (high - low) * share)))
-            .into(),
+        values: marks.into_iter().map(|(value, text)| (format!("{:.1}", y(value)), text)).collect(),
         times: [0.0, 0.25, 0.5, 0.75]
             .map(|share| {
-                let step = from + ((to - from) as f64 * share) as i64;
-                (format!("{:.1}", share * WIDTH), format!("step {}", crate::web::format::thousands(step)))
+                let step = crate::web::format::thousands(from + ((to - from) as f64 * share) as i64);
+                // Said once; on a narrow screen there is no room for more.
+                let text = if share == 0.0 { format!("step {step}") } else { step };
+                (format!("{:.1}", share * WIDTH), text)
             })
             .into(),
     }
@@ -145,22 +146,34 @@ fn spots(lines: &[Drawn], from: i64, to: i64) -> Vec<Spot> {
         .collect()
 }
 
-/// The lowest and the highest value, never the same.
-fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+/// The marks of the value axis, from below the lowest value to above the highest: round numbers, two at least.
+fn marks(values: impl Iterator<Item = f64>) -> Vec<(f64, String)> {
     let (low, high) =
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-    if !low.is_finite() || !high.is_finite() {
-        return (0.0, 1.0);
-    }
+    let (low, high) = if low.is_finite() && high.is_finite() { (low, high) } else { (0.0, 1.0) };
+    // Of numbers this large no smaller difference can be drawn.
     let room = (high - low).max(high.abs().max(low.abs()) * 1e-9).max(1e-12);
-    (low - room * 0.04, high + room * 0.04)
+    let power = 10_f64.powf((room / 4.0).log10().floor());
+    let step =
+        [1.0, 2.0, 5.0].map(|step| step * power).into_iter().find(|step| step * 4.0 >= room).unwrap_or(10.0 * power);
+    let (first, last) = ((low / step).floor(), (high / step).ceil());
+    let count = (last - first).max(1.0) as i64;
+    let digits = (-step.log10() - 1e-9).ceil().max(0.0);
+    let text = |value: f64| match digits {
+        digits if digits <= 4.0 && value.abs() < 1e7 => format!("{value:.*}", digits as usize),
+        _ => number(value),
+    };
+    (0..=count).map(|at| (first + at as f64) * step).map(|value| (value, text(value))).collect()
 }
 
 /// A measured value as people read it: five digits that count.
 #[must_use]
 pub fn number(value: f64) -> String {
     let size = value.abs();
-    if value != 0.0 && !(1e-4..1e7).contains(&size) {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e7).contains(&size) {
         return format!("{value:.3e}");
     }
     let digits = if size >= 1000.0 {

@@ -38,9 +38,22 @@ fn a_long_run_is_told_in_few_steps_from_its_first_to_its_last() {
 }
 
 #[test]
+fn the_value_axis_has_few_round_marks_around_all_values() {
+    let told = |values: &[f64]| {
+        let chart = overlay("x", vec![Drawn::of("x".to_owned(), &series("x", values).rows)]);
+        chart.values.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(told(&[0.2495, 0.8297]), "0.2 0.4 0.6 0.8 1.0");
+    assert_eq!(told(&[0.15, 109.6]), "0 50 100 150");
+    assert_eq!(told(&[-3.0, 4.0]), "-4 -2 0 2 4");
+    assert_eq!(told(&[0.0, 0.00004]), "0 1.000e-5 2.000e-5 3.000e-5 4.000e-5");
+    assert_eq!(told(&[2.0e9, 6.0e9]), "2.000e9 3.000e9 4.000e9 5.000e9 6.000e9");
+    assert_eq!(told(&[1.0, 1.0]).split(' ').count(), 2);
+}
+
+#[test]
 fn numbers_keep_the_digits_that_count() {
-    for (value, told) in
-        [(0.412_345, "0.4123"), (0.0, "0.0000"), (1e-7, "1.000e-7"), (12.34567, "12.346"), (5e9, "5.000e9")]
+    for (value, told) in [(0.412_345, "0.4123"), (0.0, "0"), (1e-7, "1.000e-7"), (12.34567, "12.346"), (5e9, "5.000e9")]
     {
         assert_eq!(number(value), told);
     }

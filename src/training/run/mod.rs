@@ -21,8 +21,11 @@ use crate::error::Result;
 use crate::ids::{DatasetId, JobId, ModelId, UserId};
 
 mod carry;
+mod conclude;
+mod listen;
 pub mod log;
 pub mod output;
+mod place;
 mod store;
 pub mod supervise;
 
@@ -81,6 +84,17 @@ impl Default for Ended {
             artifact: None,
             artifact_name: String::new(),
         }
+    }
+}
+
+impl Ended {
+    fn failed(cause: Cause, message: impl Into<String>) -> Self {
+        Self { state: JobState::Failed, cause: Some(cause), message: Some(message.into()), ..Self::default() }
+    }
+
+    /// The end of a job whose server was stopped.
+    fn interrupted() -> Self {
+        Self::failed(Cause::Interrupted, "The server that carried it out was stopped. It can be repeated.")
     }
 }
 

@@ -6,7 +6,6 @@ use super::output::Progress;
 use super::{Ended, Held};
 use crate::db::{Db, DbError, Query, Tx};
 use crate::ids::JobId;
-use crate::training::rules::{Cause, JobState};
 
 /// Whether there is anything to claim; asked before every claim, since a claim takes the writer.
 pub async fn any_queued(db: &Db) -> Result<bool, DbError> {
@@ -93,17 +92,4 @@ pub async fn lost(db: &Db, now: Option<DateTime<Utc>>) -> Result<Vec<Held>, DbEr
     .when(" AND (leased_until IS NULL OR leased_until <= {})", now)
     .all(db)
     .await
-}
-
-impl Ended {
-    /// The end of a job whose server was stopped.
-    #[must_use]
-    pub fn interrupted() -> Self {
-        Self {
-            state: JobState::Failed,
-            cause: Some(Cause::Interrupted),
-            message: Some("The server that carried it out was stopped. It can be repeated.".to_owned()),
-            ..Self::default()
-        }
-    }
 }
