@@ -51,6 +51,13 @@ impl Scene {
         self.validated("anna", first, None).await
     }
 
+    /// A model that nothing was made for yet: a newcomer's first training begins with it.
+    pub(super) async fn untouched(&self, project: ProjectId) -> anyhow::Result<()> {
+        let text = "Learns from real applications for credit who will repay. Nothing was trained yet.";
+        self.model("Consumer Credit Risk", text, "anna", project, Tier2, &["US"]).await?;
+        Ok(())
+    }
+
     /// Gives a version its bytes.
     async fn give(&self, version: VersionId, name: &str, bytes: &'static [u8]) -> anyhow::Result<()> {
         let bytes = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(bytes))]);

@@ -108,6 +108,7 @@ impl Scene {
             "The old dialler is switched off today and its ordering ends with it. Agreed with the head of collections.";
         self.override_in("ben", calls, &["US"], reason).await?;
         self.data_sets().await?;
-        self.scorecard(retail).await
+        self.scorecard(retail).await?;
+        self.untouched(retail).await
     }
 }

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::audit::{Act, Record};
 use crate::error::Result;
-use crate::ids::{DeploymentId, EnvironmentId, ModelId, RegionId, ReleaseId, VersionId};
+use crate::ids::{DeploymentId, EnvironmentId, JobId, ModelId, RegionId, ReleaseId, VersionId};
 use crate::words::Stage;
 
 mod act;
@@ -81,6 +81,8 @@ pub struct DeploymentView {
     pub version_id: VersionId,
     /// Its number.
     pub version_number: String,
+    /// The training job that the version came from.
+    pub job_id: Option<JobId>,
     /// The release that made it.
     pub release_id: Option<ReleaseId>,
     /// Where it stands.

@@ -87,7 +87,7 @@ pub async fn give_up(
 }
 
 const COLUMNS: &str = "d.deployment_id, d.environment_id, e.name AS environment_name, e.stage, e.region_id,
-        g.code AS region_code, d.model_id, m.name AS model_name, d.version_id, v.number AS version_number, d.release_id,
+        g.code AS region_code, d.model_id, m.name AS model_name, d.version_id, v.number AS version_number, v.job_id, d.release_id,
         d.state, d.reason, d.endpoint, d.weight, d.digest, d.running_digest, d.observed_at, d.restarts, d.created_at,
         d.active_at, d.ended_at, d.requests_per_s, d.p95_ms, d.error_rate, d.measured_at, d.revision, d.runtime_key, d.readiness_url,
         d.readiness_url IS NOT NULL AS external";

@@ -27,6 +27,7 @@ mod overrides;
 mod pages;
 mod rules;
 mod search;
+mod start;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub fn pages() -> Router<App> {
         .route("/", get(pages::dashboard))
         .route("/models/{model_id}", get(model::show))
         .route("/search", get(pages::search))
+        .route("/start", get(start::show))
         .route("/reports", get(pages::index))
         .route("/reports/overrides", get(pages::overrides))
         .route("/reports/regional-matrix", get(pages::regional_matrix))

@@ -15,7 +15,7 @@ use crate::server::Server;
 /// The demo's environment in the US, which needs no approval of its own.
 const PLACE: &str = "us-production";
 /// How long what happens on machines may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 /// How many customers ask before the figures are compared.
 const CUSTOMERS: usize = 60;
 
@@ -30,7 +30,7 @@ async fn a_version_goes_to_its_customers_and_a_worse_one_comes_back_on_postgres(
 }
 
 /// Ends the model servers, however the walk ended.
-struct Stopped(T);
+pub struct Stopped(pub T);
 
 impl Drop for Stopped {
     fn drop(&mut self) {
@@ -80,10 +80,10 @@ async fn walk(t: T) {
 }
 
 /// The desk at which one person after the other works.
-struct Desk(Browser);
+pub struct Desk(pub Browser);
 
 impl Desk {
-    async fn seat(&self, name: &str) -> &Browser {
+    pub async fn seat(&self, name: &str) -> &Browser {
         if self.0.count(".sidebar").await > 0 {
             self.0.press("Sign out").await;
             self.0.wait_for("#email").await;
@@ -93,7 +93,7 @@ impl Desk {
     }
 
     /// Waits until a release stands where it should.
-    async fn comes_to(&self, release: &str, state: &str) {
+    pub async fn comes_to(&self, release: &str, state: &str) {
         let started = Instant::now();
         loop {
             self.0.goto(release).await;

@@ -7,6 +7,7 @@ mod chrome;
 #[path = "../support/credit.rs"]
 mod credit;
 mod delivery;
+mod first_steps;
 mod journey;
 mod pages;
 #[allow(dead_code)]

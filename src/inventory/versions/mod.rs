@@ -13,7 +13,7 @@ use crate::audit::{Act, Record};
 use crate::db;
 use crate::error::{self, Error, Fields, Result};
 use crate::identity::{Action, Actor, Relation, access};
-use crate::ids::{ModelId, RegionId, RequestId, UserId, VersionId};
+use crate::ids::{JobId, ModelId, RegionId, RequestId, UserId, VersionId};
 use crate::web::etag::check_revision;
 use crate::web::{Cursor, Page, Revision, paging};
 use crate::words::{ChangeType, ValidationState, VersionScope, VersionStatus};
@@ -75,6 +75,8 @@ pub struct VersionView {
     pub artifact_size: Option<i64>,
     /// Whether the artifact's bytes are kept here, or only its digest.
     pub artifact_stored: bool,
+    /// The training job that it came from.
+    pub job_id: Option<JobId>,
     /// Who submitted it.
     pub submitted_by_id: UserId,
     /// Their name.

@@ -29,7 +29,7 @@ pub async fn view(db: &Db, version: VersionId) -> Result<Option<VersionView>, Db
                 vv.request_id, vv.state AS validation_state, vv.completion_date AS validation_approved_date,
                 v.artifact_digest, a.file_name AS artifact_name, a.size_bytes AS artifact_size,
                 COALESCE(a.stored, FALSE) AS artifact_stored,
-                v.submitted_by_id, u.name AS submitted_by_name, v.created_at, v.revision,
+                v.job_id, v.submitted_by_id, u.name AS submitted_by_name, v.created_at, v.revision,
                 EXISTS (SELECT 1 FROM region_deployments d WHERE d.version_id = v.version_id AND d.live_to IS NULL) AS live_now,
                 EXISTS (SELECT 1 FROM region_deployments d WHERE d.version_id = v.version_id) AS live_ever,
                 EXISTS (SELECT 1 FROM version_regions r WHERE r.version_id = v.version_id) AS names_regions

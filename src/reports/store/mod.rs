@@ -8,3 +8,4 @@ pub mod lineage;
 pub mod matrix;
 pub mod overrides;
 pub mod search;
+pub mod start;

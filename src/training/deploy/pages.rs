@@ -3,14 +3,16 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::{DeployBody, JobDeploy, LiveDeploy};
+use super::{DeployBody, JobDeploy, LiveDeploy, rules};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::identity::{Actor, Relation};
 use crate::ids::JobId;
+use crate::training::datasets;
 use crate::training::jobs::{JobView, pages::show_page};
-use crate::training::rules::JobState;
+use crate::training::rules::{Executor, JobState};
 use crate::web::{Form, Path, Refusal, Select, Toast, back_to};
 
 /// What is deployed of a job, and where it can go.
@@ -20,6 +22,8 @@ pub struct DeployPanel {
     pub live: Vec<LiveDeploy>,
     /// The environments to choose from; none for who may not deploy it, or if it is deployed.
     pub places: Option<Select>,
+    /// A command that asks an endpoint for a prediction.
+    pub example: Option<String>,
 }
 
 /// The panel of a job; none before it is complete.
@@ -32,12 +36,26 @@ pub async fn panel(app: &App, actor: &Actor, job: &JobView, relations: &[Relatio
     }
     let live = super::live(app, job.job_id).await?;
     if !live.is_empty() || !super::may_deploy(app, actor, job, relations) {
-        return Ok(Some(DeployPanel { live, places: None }));
+        let example = example(app, actor, job, &live).await?;
+        return Ok(Some(DeployPanel { live, places: None, example }));
     }
     let places = super::places(app, actor).await?;
     let read = |one: crate::environments::EnvironmentView| (one.environment_id, format!("{}, {}", one.name, one.stage));
     let places = Select::filter("environment_id", "Environment", places, None::<i64>, read).required();
-    Ok(Some(DeployPanel { live, places: Some(places) }))
+    Ok(Some(DeployPanel { live, places: Some(places), example: None }))
+}
+
+/// How the endpoint is asked that serves what the builtin training made.
+async fn example(app: &App, actor: &Actor, job: &JobView, live: &[LiveDeploy]) -> Result<Option<String>> {
+    let endpoint = live.iter().find_map(|one| one.endpoint.as_deref());
+    let (Some(endpoint), Some(dataset), Executor::Builtin) = (endpoint, job.dataset_id, job.executor) else {
+        return Ok(None);
+    };
+    let dataset = datasets::show(app, actor, dataset).await?;
+    let body = rules::example(&job.configuration.features, &dataset);
+    // An apostrophe would end the shell's string.
+    let command = |body: Value| format!("curl -s {endpoint}/infer -d '{}'", body.to_string().replace('\'', "'\\''"));
+    Ok(body.map(command))
 }
 
 /// Where a job is to be deployed.

@@ -301,7 +301,7 @@ fn algorithm(fields: &mut Fields, parameters: &mut BTreeMap<String, Value>) -> A
         Some(value) if value.fract() == 0.0 && (0.0..=1e6).contains(&value) => value as u32,
         Some(_) => 0,
     };
-    let (epochs, learning_rate) = (whole("epochs", 0), number("learning_rate").unwrap_or(f64::NAN));
+    let (epochs, learning_rate) = (whole("epochs", 50), number("learning_rate").unwrap_or(0.05));
     let penalty = number("penalty").unwrap_or(1.0);
     let word = parameters.get("algorithm").and_then(Value::as_str).unwrap_or("logistic_regression").to_owned();
     let (algorithm, own): (_, &[&str]) = if word == "boosted_trees" {
@@ -317,7 +317,7 @@ fn algorithm(fields: &mut Fields, parameters: &mut BTreeMap<String, Value>) -> A
             "algorithm",
             "The algorithm must be logistic_regression or boosted_trees.",
         );
-        let batch_size = whole("batch_size", 0);
+        let batch_size = whole("batch_size", 32);
         (Algorithm::LogisticRegression { epochs, learning_rate, batch_size, penalty }, &["batch_size"])
     };
     for name in parameters.keys() {
