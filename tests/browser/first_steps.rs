@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::chrome::{Browser, Chromedriver, Kind};
 use crate::delivery::{Desk, PATIENCE, Stopped};
 use crate::harness::T;
+use crate::pages::violations;
 use crate::server::Server;
 
 /// The losses that the table of the charts' numbers tells.
@@ -39,10 +40,17 @@ async fn a_newcomer_trains_deploys_and_takes_a_model_to_production() {
     anna.press("My deployment tasks").await;
     anna.press("Ratify").await;
     anna.wait_text(".toasts", &format!("{MODEL} 1.0.0 in US confirmed")).await;
-    anna.goto("/start").await;
+    let mut faults = Vec::new();
+    for address in
+        [job.as_str(), "/training/datasets/1", "/training/compare?jobs=1", "/deployments/1", "/releases/1", "/start"]
+    {
+        anna.goto(address).await;
+        faults.extend(violations(anna, address).await);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     anna.wait_text("main", "That is the whole way").await;
     anna.click("p a[href^='/training/jobs/']").await;
-    anna.press(MODEL).await;
+    anna.click("dl a[href^='/models/']").await;
     anna.press("Lineage").await;
     let lane = anna.text(".lineage li").await;
     for part in ["German credit", "First run", "1.0.0", "Approved", "us-production", "us-development"] {
@@ -76,6 +84,7 @@ async fn train(desk: &Desk) -> String {
     assert_eq!(anna.script("return document.querySelector('#f-model_id').selectedOptions[0].text").await, MODEL);
     anna.fill("#epochs", "100").await;
     anna.fill("#batch_size", "1").await;
+    anna.fill("#learning_rate", "0.0001").await;
     anna.press("Train").await;
     anna.wait_for("#monitor figure.chart").await;
     anna.script("window.stayed = true").await;
@@ -135,7 +144,7 @@ async fn validate(desk: &Desk) {
         viktor.press(step).await;
         viktor.wait_text("#validation-head", state).await;
     }
-    approve(desk, MODEL).await;
+    approve(desk, &format!("Approve {MODEL} 1.0.0")).await;
 }
 
 /// Anna asks for the release into production, Grace approves it, and it is applied.

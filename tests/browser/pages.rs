@@ -78,6 +78,18 @@ async fn scene() -> Scene {
         "/regions".to_owned(),
         "/projects".to_owned(),
         "/import".to_owned(),
+        "/start".to_owned(),
+        format!("/models/{}?tab=lineage", model.id),
+        "/training/jobs".to_owned(),
+        "/training/jobs/new".to_owned(),
+        "/training/jobs/new?executor=command".to_owned(),
+        "/training/datasets".to_owned(),
+        "/training/datasets/new".to_owned(),
+        "/releases".to_owned(),
+        "/releases/new".to_owned(),
+        "/deployments".to_owned(),
+        "/drift".to_owned(),
+        "/environments".to_owned(),
         "/no-such-page".to_owned(),
     ];
     Scene { t, ada, addresses }
@@ -107,7 +119,7 @@ async fn axe_finds_nothing_on_any_page_in_light_or_dark() {
 }
 
 /// What axe finds on the page, a sentence a finding.
-async fn violations(browser: &Browser, page: &str) -> Vec<String> {
+pub async fn violations(browser: &Browser, page: &str) -> Vec<String> {
     browser.driver.execute(AXE, vec![]).await.unwrap();
     let run = "const done = arguments[0]; axe.run({ resultTypes: ['violations'] }).then(r => done(r.violations), e => done(String(e)))";
     let answer = browser.driver.execute_async(run, vec![]).await.unwrap().json().clone();
