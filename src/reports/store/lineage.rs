@@ -10,7 +10,8 @@ pub async fn page(db: &Db, model: ModelId, limit: i64, after: Option<(VersionId,
         "SELECT v.version_id, v.number AS version_number, v.created_at, v.artifact_digest, d.dataset_id,
                 d.name AS dataset_name, d.digest AS dataset_digest, j.job_id, j.name AS job_name, j.state AS job_state,
                 q.request_id, q.state AS validation_state
-         FROM versions v LEFT JOIN training_jobs j ON j.job_id = v.job_id
+         FROM versions v LEFT JOIN training_jobs j
+             ON j.job_id = COALESCE(v.job_id, (SELECT r.job_id FROM training_jobs r WHERE r.run_uuid = v.run_uuid))
          LEFT JOIN datasets d ON d.dataset_id = j.dataset_id
          LEFT JOIN version_requests vr ON vr.version_id = v.version_id
          LEFT JOIN validation_requests q ON q.request_id = vr.request_id WHERE v.model_id = $1",
