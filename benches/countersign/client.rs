@@ -19,14 +19,25 @@ impl Request {
     /// A read, as a browser (with its cookie, compressed) or a program (with its token) sends it.
     pub fn get(path: &str, caller: &Caller) -> Self {
         let accept = if matches!(caller, Caller::Session(_)) { "Accept-Encoding: gzip\r\n" } else { "" };
-        Self { text: format!("GET {path} HTTP/1.1\r\nHost: bench\r\n{accept}{}\r\n\r\n", caller.header()), once: false }
+        Self {
+            text: format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{accept}{}\r\n\r\n", caller.header()),
+            once: false,
+        }
+    }
+
+    /// A body of JSON, which may be sent only once, or as often as one likes.
+    pub fn post(path: &str, body: &str, caller: &Caller, once: bool) -> Self {
+        let length = body.len();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{}\r\nContent-Type: application/json", caller.header());
+        Self { text: format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}"), once }
     }
 
     /// The owner's confirmation of a task, as of today.
     pub fn confirm(task: i64, scene: &Scene) -> Self {
         let body = format!(r#"{{"actual_production_date":"{}"}}"#, scene.today);
         let text = format!(
-            "PATCH /api/v1/deployment-tasks/{task}/confirm HTTP/1.1\r\nHost: bench\r\n{}\r\nContent-Type: application/json\r\n\
+            "PATCH /api/v1/deployment-tasks/{task}/confirm HTTP/1.1\r\nHost: 127.0.0.1\r\n{}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{body}",
             scene.admin.header(),
             body.len(),
@@ -63,24 +74,24 @@ impl Measured {
     }
 }
 
-/// Sends the requests from several clients at once. Those that may be sent only once are used up.
-pub fn measure(server: &Server, requests: &mut Vec<Request>, load: Load) -> Measured {
+/// Sends the requests from several clients at once; `statements` tells how many were sent to the database so far. Those that may be sent only once are used up.
+pub fn measure(address: &str, statements: &dyn Fn() -> f64, requests: &mut Vec<Request>, load: Load) -> Measured {
     let repeat = (!requests[0].once).then(|| requests[0].clone());
     if let Some(request) = &repeat {
-        let mut connection = Connection::open(server);
+        let mut connection = Connection::to(address).expect("the server takes connections");
         for _ in 0..20 {
             connection.send(request);
         }
     }
     let queue = Mutex::new(std::mem::take(requests));
     let results = Mutex::new((Vec::new(), 0, None));
-    let before = server.statements();
+    let before = statements();
     let started = Instant::now();
     let ends = started + Duration::from_secs_f64(load.seconds);
     std::thread::scope(|scope| {
         for _ in 0..load.clients {
             scope.spawn(|| {
-                let mut connection = Connection::open(server);
+                let mut connection = Connection::to(address).expect("the server takes connections");
                 let mut latencies = Vec::new();
                 let (mut bytes, mut failure) = (0, None);
                 while Instant::now() < ends && latencies.len() < load.most / load.clients {
@@ -102,7 +113,7 @@ pub fn measure(server: &Server, requests: &mut Vec<Request>, load: Load) -> Meas
         }
     });
     let elapsed = started.elapsed().as_secs_f64();
-    let statements = server.statements() - before;
+    let statements = statements() - before;
     *requests = match repeat {
         Some(request) => vec![request],
         None => queue.into_inner().unwrap(),

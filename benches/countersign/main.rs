@@ -7,6 +7,7 @@
 
 mod client;
 mod delivery;
+mod mlflow;
 mod report;
 mod seed;
 mod server;
@@ -84,6 +85,9 @@ fn main() {
         eprintln!("the builtin training beside scikit-learn's");
         report.learning = training::compare();
     }
+    if options.engine.is_none() && wanted("mlflow") {
+        report.compared = mlflow::compare();
+    }
     report.print();
     let file = report.save();
     println!("\nThe same as JSON: {}", file.display());
@@ -133,8 +137,18 @@ fn bench(engine: &'static str, sizes: Sizes, options: &Options) -> Run {
         }
         eprintln!("{engine}, {} pairs: {}", sizes.pairs, case.name);
         let mut requests = (case.requests)(&scene);
-        let alone = measure(&server, &mut requests, Load { clients: 1, seconds: 3.0, most: 1000 });
-        let crowd = measure(&server, &mut requests, Load { clients: 16, seconds: 3.0, most: 20_000 });
+        let alone = measure(
+            &server.address,
+            &|| server.statements(),
+            &mut requests,
+            Load { clients: 1, seconds: 3.0, most: 1000 },
+        );
+        let crowd = measure(
+            &server.address,
+            &|| server.statements(),
+            &mut requests,
+            Load { clients: 16, seconds: 3.0, most: 20_000 },
+        );
         run.add(case.name, alone, crowd);
     }
     run.loaded_bytes = server.resident_bytes();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::Measured;
 use crate::delivery::Scraping;
+use crate::mlflow::Compared;
 use crate::seed::Sizes;
 use crate::training::{Learning, Training};
 
@@ -20,6 +21,7 @@ pub struct Report {
     pub scraping: Vec<Scraping>,
     pub training: Vec<Training>,
     pub learning: Vec<Learning>,
+    pub compared: Vec<Compared>,
 }
 
 /// One engine at one size.
@@ -45,7 +47,14 @@ impl Run {
 
 impl Report {
     pub fn new(binary_bytes: u64) -> Self {
-        Self { binary_bytes, runs: Vec::new(), scraping: Vec::new(), training: Vec::new(), learning: Vec::new() }
+        Self {
+            binary_bytes,
+            runs: Vec::new(),
+            scraping: Vec::new(),
+            training: Vec::new(),
+            learning: Vec::new(),
+            compared: Vec::new(),
+        }
     }
 
     pub fn add(&mut self, run: Run) {
@@ -82,6 +91,7 @@ impl Report {
             }
         }
         self.print_growth();
+        self.print_compared();
         for one in &self.scraping {
             let (engine, endpoints, share) = (one.engine, one.endpoints, one.share * 100.0);
             println!(
@@ -106,6 +116,34 @@ impl Report {
         for one in &self.learning {
             let Learning { name, auc, ms, reference_auc, reference_ms } = one;
             println!("{name:32} {auc:.4} {ms:>6.0} ms | {reference_auc:.4} {reference_ms:>6.0} ms");
+        }
+    }
+
+    /// The same requests here and at MLflow's own server.
+    fn print_compared(&self) {
+        if self.compared.is_empty() {
+            return;
+        }
+        println!(
+            "\nMLflow's interface, here and at MLflow's own server (SQLite both); 1 and 4 clients (wanted: 10 times)"
+        );
+        println!(
+            "{:32} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>6}",
+            "", "p50", "p95", "req/s", "p50", "p95", "req/s", "stmts"
+        );
+        for one in &self.compared {
+            for (whose, loads) in [("here", &one.ours), ("there", &one.theirs)] {
+                print!("{:32}", format!("{}, {whose}", one.name));
+                for load in loads {
+                    print!(" {:>8.2} {:>8.2} {:>8.1}", load.percentile(50.0), load.percentile(95.0), load.per_second);
+                }
+                println!(" | {:>6.2}", loads[0].statements);
+                for failure in loads.iter().filter_map(|load| load.failure.as_ref()) {
+                    println!("    FAILED: {failure}");
+                }
+            }
+            let ([alone, crowd], [sooner, in_crowd]) = (one.throughput(), one.latency());
+            println!("{:32} {sooner:>6.0} x {:>8} {alone:>6.0} x {in_crowd:>6.0} x {:>8} {crowd:>6.0} x", "", "", "");
         }
     }
 
@@ -154,11 +192,23 @@ impl Report {
             .iter()
             .map(|one| json!({ "engine": one.engine, "endpoints": one.endpoints, "measured": one.measured, "core_share": one.share }))
             .collect();
+        let compared: Vec<Value> = self
+            .compared
+            .iter()
+            .map(|one| {
+                json!({
+                    "name": one.name, "statements": one.ours[0].statements,
+                    "clients_1": { "here": load(&one.ours[0]), "there": load(&one.theirs[0]) },
+                    "clients_4": { "here": load(&one.ours[1]), "there": load(&one.theirs[1]) },
+                })
+            })
+            .collect();
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench.json");
         let text = serde_json::to_string_pretty(
             &json!({ "binary_bytes": self.binary_bytes, "runs": runs, "statistics": scraping,
                 "training": self.training.iter().map(Training::json).collect::<Vec<_>>(),
-                "learning": self.learning.iter().map(Learning::json).collect::<Vec<_>>() }),
+                "learning": self.learning.iter().map(Learning::json).collect::<Vec<_>>(),
+                "mlflow": compared }),
         )
         .unwrap();
         std::fs::write(&file, text + "\n").expect("the target folder can be written");
@@ -170,7 +220,13 @@ impl Report {
         let cases = || self.runs.iter().flat_map(|run| &run.cases);
         let unread = self.scraping.iter().any(|one| one.measured < one.endpoints);
         let missed = self.training.iter().any(Training::is_missed) || self.learning.iter().any(Learning::is_missed);
-        if unread || missed || cases().any(|(_, alone, crowd)| alone.failure.is_some() || crowd.failure.is_some()) {
+        let failed = |loads: &[Measured; 2]| loads.iter().any(|load| load.failure.is_some());
+        let unlike = self.compared.iter().any(|one| failed(&one.ours) || failed(&one.theirs));
+        if unread
+            || missed
+            || unlike
+            || cases().any(|(_, alone, crowd)| alone.failure.is_some() || crowd.failure.is_some())
+        {
             std::process::exit(1);
         }
     }

@@ -89,7 +89,7 @@ pub async fn fill_database(app: &App, sizes: Sizes) -> Scene {
 }
 
 /// Runs `INSERT … SELECT … FROM n`, where `n.i` counts from 1 to `$1`; `$2` is the instant now.
-async fn rows(tx: &mut Tx, count: i64, now: DateTime<Utc>, insert: &'static str, select: &'static str) {
+pub async fn rows(tx: &mut Tx, count: i64, now: DateTime<Utc>, insert: &'static str, select: &'static str) {
     if count > 0 {
         Query::new(insert)
             .push(" WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < $1) ")
@@ -103,7 +103,7 @@ async fn rows(tx: &mut Tx, count: i64, now: DateTime<Utc>, insert: &'static str,
 }
 
 /// A hundred owners, and the administrator as number 101; a token and a session for two of them.
-async fn people(tx: &mut Tx, now: DateTime<Utc>) {
+pub async fn people(tx: &mut Tx, now: DateTime<Utc>) {
     rows(
         tx,
         OWNERS + 1,

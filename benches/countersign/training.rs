@@ -67,7 +67,8 @@ pub fn run(engine: &'static str) -> Training {
     let first_ms = began.elapsed().as_secs_f64() * 1000.0;
     assert_eq!(first.status, 200, "{}", first.start);
     let mut requests = vec![Request::get("/training/jobs/1", &session)];
-    let page = measure(&server, &mut requests, Load { clients: 1, seconds: 3.0, most: 1000 });
+    let page =
+        measure(&server.address, &|| server.statements(), &mut requests, Load { clients: 1, seconds: 3.0, most: 1000 });
     std::thread::sleep(Duration::from_secs(2));
     let alone = share(&server, || std::thread::sleep(WATCHED));
     let shown = AtomicU64::new(0);
