@@ -112,14 +112,72 @@ both! {
 
     async fn somebody_elses_run_is_read_and_not_written(t: T) {
         let ada = t.admin().await;
-        let max = t.person("Max").role(Role::Member).await;
+        let val = t.person("Val").role(Role::Validator).await;
         let run = run(&ada).await;
-        max.get(&format!("{API}/runs/get?run_id={run}")).await.ok();
+        val.get(&format!("{API}/runs/get?run_id={run}")).await.ok();
         let metric = json!({ "run_id": run, "key": "m", "value": 1 });
-        refused(&max.post(&format!("{API}/runs/log-metric"), metric).await, 403, "PERMISSION_DENIED");
-        refused(&max.post(&format!("{API}/registered-models/create"), json!({ "name": "X" })).await, 403, "PERMISSION_DENIED");
-        refused(&max.get(&format!("{API}/no-such-endpoint")).await, 404, "ENDPOINT_NOT_FOUND");
+        refused(&val.post(&format!("{API}/runs/log-metric"), metric).await, 403, "PERMISSION_DENIED");
+        refused(&val.post(&format!("{API}/registered-models/create"), json!({ "name": "X" })).await, 403, "PERMISSION_DENIED");
+        refused(&val.get(&format!("{API}/no-such-endpoint")).await, 404, "ENDPOINT_NOT_FOUND");
         let answer = t.anonymous(Method::GET, &format!("{API}/runs/get?run_id={run}")).await;
         refused(&answer, 401, "UNAUTHENTICATED");
+    }
+
+    async fn a_stranger_sees_nothing_of_a_run_until_it_is_of_a_model_of_theirs(t: T) {
+        let (anna, dev, sam) = (t.person("Anna").await, t.person("Dev").await, t.person("Sam").await);
+        let uk = t.region("UK").await;
+        t.model("PD").owned_by(&anna).developed_by(&dev).in_regions([&uk]).await;
+        let run = with_file(&dev, "model.onnx").await;
+        let logged = json!({ "experiment_id": "0", "name": "a model", "source_run_id": run });
+        let logged = dev.post(&format!("{API}/logged-models"), logged).await.ok().json();
+        let logged = logged["model"]["info"]["model_id"].as_str().unwrap().to_owned();
+        let places = [
+            format!("{API}/runs/get?run_id={run}"),
+            format!("{API}/metrics/get-history?run_id={run}&metric_key=m"),
+            format!("{API}/artifacts/list?run_id={run}"),
+            format!("{API}/logged-models/{logged}"),
+            format!("/api/2.0/mlflow-artifacts/artifacts?path=0/{run}/artifacts"),
+            format!("/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/model/model.onnx"),
+        ];
+        for stranger in [&anna, &sam] {
+            for place in &places {
+                refused(&stranger.get(place).await, 404, "RESOURCE_DOES_NOT_EXIST");
+            }
+            assert!(search(stranger, "", &[], 5, "").await["runs"].is_null());
+            let found = stranger.post(&format!("{API}/logged-models/search"), json!({ "experiment_ids": ["0"] })).await.ok();
+            assert!(found.json()["models"].as_array().is_none_or(Vec::is_empty), "{}", found.text());
+            let metric = json!({ "run_id": run, "key": "m", "value": 1 });
+            refused(&stranger.post(&format!("{API}/runs/log-metric"), metric).await, 404, "RESOURCE_DOES_NOT_EXIST");
+            assert_eq!(stranger.get("/api/v1/training/jobs").await.ok().json()["total_count"], 0);
+        }
+        let source = json!({ "name": "PD", "source": format!("runs:/{run}/model"), "run_id": run });
+        dev.post(&format!("{API}/model-versions/create"), source).await.ok();
+        for place in &places {
+            anna.get(place).await.ok();
+            refused(&sam.get(place).await, 404, "RESOURCE_DOES_NOT_EXIST");
+        }
+        assert_eq!(anna.get("/api/v1/training/jobs").await.ok().json()["total_count"], 1);
+        t.everything_holds().await;
+    }
+
+    async fn the_files_of_a_version_are_read_by_who_sees_its_model_and_no_others_beside_them(t: T) {
+        let (anna, dev) = (t.person("Anna").await, t.person("Dev").await);
+        let uk = t.region("UK").await;
+        t.model("First").developed_by(&dev).in_regions([&uk]).await;
+        t.model("Second").owned_by(&anna).developed_by(&dev).in_regions([&uk]).await;
+        let run = with_file(&dev, "model.onnx").await;
+        let aside = format!("/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/aside/notes.txt");
+        let sending = t.anonymous(Method::PUT, &aside).header("authorization", format!("Bearer {}", dev.token));
+        sending.body("application/octet-stream", "notes").await.ok();
+        for name in ["First", "Second"] {
+            let source = json!({ "name": name, "source": format!("runs:/{run}/model"), "run_id": run });
+            dev.post(&format!("{API}/model-versions/create"), source).await.ok();
+        }
+        // The run itself became one of the first model.
+        refused(&anna.get(&format!("{API}/runs/get?run_id={run}")).await, 404, "RESOURCE_DOES_NOT_EXIST");
+        let file = format!("/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/model/model.onnx");
+        assert_eq!(anna.get(&file).await.ok().text(), "bytes");
+        anna.get(&format!("/api/2.0/mlflow-artifacts/artifacts?path=0/{run}/artifacts/model")).await.ok();
+        refused(&anna.get(&aside).await, 404, "RESOURCE_DOES_NOT_EXIST");
     }
 }

@@ -30,14 +30,19 @@ async fn experiment_of(app: &App, actor: &Actor, holder: &Holder) -> Result<Expe
     }
 }
 
-/// Reads an address of artifacts, for somebody who sees what it names.
+/// Reads an address of artifacts, for somebody who sees what it names, or a version that came from there.
 async fn found(app: &App, actor: &Actor, path: &str) -> Result<Place> {
     let place = rules::place(path)?;
-    match experiment_of(app, actor, &place.holder).await {
-        Ok(experiment) if experiment == place.experiment => Ok(place),
-        Ok(_) => Err(missing("artifact", path)),
-        Err(refusal) => Err(refusal),
-    }
+    let refusal = match experiment_of(app, actor, &place.holder).await {
+        Ok(experiment) if experiment == place.experiment => return Ok(place),
+        Ok(_) => missing("artifact", path),
+        Err(refusal) => refusal,
+    };
+    let folders = store::of_versions(app, actor, &place.holder).await?;
+    let within = |(experiment, folder): &(ExperimentId, String)| {
+        *experiment == place.experiment && rules::is_within(&place.path, folder)
+    };
+    if folders.iter().any(within) { Ok(place) } else { Err(refusal) }
 }
 
 /// What lies right below a folder.

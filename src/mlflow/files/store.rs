@@ -2,8 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::app::App;
 use crate::artifacts::Stored;
 use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
+use crate::identity::{Actor, access};
+use crate::ids::ExperimentId;
 use crate::mlflow::rules::{Holder, Place};
 
 /// All files of a holder, with their sizes. A job of this server has its artifact among them.
@@ -54,6 +57,18 @@ pub async fn sealed(tx: &mut Tx, holder: &Holder) -> Result<Vec<(String, String)
     .bind(holder.as_str())
     .all(tx)
     .await
+}
+
+/// The folders of a holder that versions came from which a person sees, with the holder's experiment.
+pub async fn of_versions(app: &App, actor: &Actor, holder: &Holder) -> Result<Vec<(ExperimentId, String)>, DbError> {
+    let query = Query::new(
+        "SELECT COALESCE(j.experiment_id, l.experiment_id), COALESCE(v.source_folder, '') FROM versions v
+         LEFT JOIN training_jobs j ON j.run_uuid = v.source_holder
+         LEFT JOIN logged_models l ON l.logged_model_id = v.source_holder
+         WHERE v.source_holder = $3 AND v.model_id IN ",
+    );
+    let query = query.bind(actor.user_id).bind(app.now()).bind(holder.as_str());
+    query.push(access::RELATED_MODELS).all(&app.db).await
 }
 
 /// Locks the run or logged model that holds files.

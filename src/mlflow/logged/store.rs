@@ -37,14 +37,14 @@ const COLUMNS: &str =
     l.updated_at FROM logged_models l JOIN experiments e ON e.experiment_id = l.experiment_id
     LEFT JOIN training_jobs j ON j.job_id = l.job_id";
 
-/// Those that a person sees; `$1` is the person, `$2` the instant.
+/// Those that a person sees, which are of the same model as their run or experiment; `$1` is the person, `$2` the instant.
 fn visible(query: Query, app: &App, actor: &Actor) -> Query {
     let query = query.push(" WHERE l.deleted_at IS NULL");
     if access::sees_all_models(app, actor) {
         return query;
     }
-    let query = query.push(" AND (l.created_by_id = $1 OR e.model_id IS NULL OR e.model_id IN ");
-    query.push(access::RELATED_MODELS).push(")")
+    let query = query.push(" AND ((COALESCE(j.model_id, e.model_id) IS NULL AND l.created_by_id = $1)");
+    query.push(" OR COALESCE(j.model_id, e.model_id) IN ").push(access::RELATED_MODELS).push(")")
 }
 
 pub async fn by_id(app: &App, actor: &Actor, id: &str) -> Result<Option<Row>, DbError> {

@@ -1,7 +1,7 @@
 //! Runs: training jobs that are carried out elsewhere and told of here, and those of this server, to be read.
 //!
-//! Who made a run keeps it; everybody reads the runs of the experiments they see. That a run began and ended stands in
-//! the ledger; what it measured, its parameters, tags and files are measurements, and do not.
+//! Who made a run keeps it; others read it once it is of a model that they see, as on the pages. That a run began and
+//! ended stands in the ledger; what it measured, its parameters, tags and files are measurements, and do not.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ use crate::audit::{Act, Record};
 use crate::db;
 use crate::error::{Error, Result};
 use crate::identity::Actor;
-use crate::ids::{ExperimentId, JobId, UserId};
+use crate::ids::{ExperimentId, JobId, ModelId, UserId};
 use crate::training::points::{self, Point};
 use crate::training::rules::{Executor, JobState};
 
@@ -237,13 +237,22 @@ pub async fn create(app: &App, actor: &Actor, mut new: NewRun) -> Result<RunView
     let mut act = Act::begin(app, &actor.who).await?;
     let started_at = new.start_time.map_or(act.now, |at| instant(at.0));
     let row = NewRow { run: &uuid, experiment, name: &name, by: actor.user_id, now: act.now, started_at };
-    let job = store::insert(&mut act.tx, &row).await?;
+    let (job, model) = store::insert(&mut act.tx, &row).await?;
     store::set_tags(&mut act.tx, job, &new.tags.0).await?;
     let after = json!({ "name": name, "executor": Executor::Mlflow, "experiment_id": experiment, "run_id": uuid });
-    act.record(Record::new("job.created", "job", job).after(after));
+    act.record(about("training.started", job, model).after(after));
     act.tell("training");
     act.commit().await?;
     get(app, actor, &uuid).await
+}
+
+/// What the ledger says of a run, beside what it says of its model.
+fn about(action: &'static str, job: JobId, model: Option<ModelId>) -> Record {
+    let record = Record::new(action, "training_job", job);
+    match model {
+        Some(model) => record.model(model),
+        None => record,
+    }
 }
 
 fn run_name(name: &str) -> Result<String> {
@@ -306,9 +315,9 @@ pub async fn update(app: &App, actor: &Actor, asked: RunUpdate) -> Result<RunInf
         store::set_tags(&mut act.tx, held.job_id, &[Pair { key: NAME_TAG.to_owned(), value: name }]).await?;
     }
     if let Some(state) = state.filter(|state| *state != held.state) {
-        let action = if state.is_open() { "job.resumed" } else { "job.ended" };
+        let action = if state.is_open() { "training.resumed" } else { "training.ended" };
         let said = |state| json!({ "name": held.name, "state": state });
-        act.record(Record::new(action, "job", held.job_id).before(said(held.state)).after(said(state)));
+        act.record(about(action, held.job_id, held.model_id).before(said(held.state)).after(said(state)));
     }
     act.tell("training");
     act.commit().await?;
@@ -361,8 +370,8 @@ pub async fn set_deleted(app: &App, actor: &Actor, run: &str, deleted: bool) -> 
     if held.deleted_at.is_some() != deleted {
         let deleted_at = deleted.then_some(act.now);
         store::set_deleted(&mut act.tx, held.job_id, deleted_at).await?;
-        let action = if deleted { "job.deleted" } else { "job.restored" };
-        act.record(Record::new(action, "job", held.job_id).after(json!({ "name": held.name })));
+        let action = if deleted { "training.deleted" } else { "training.restored" };
+        act.record(about(action, held.job_id, held.model_id).after(json!({ "name": held.name })));
         act.tell("training");
     }
     act.commit().await?;

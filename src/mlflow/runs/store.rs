@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
 use crate::error::Result;
 use crate::identity::{Actor, access};
-use crate::ids::{ExperimentId, JobId};
+use crate::ids::{ExperimentId, JobId, ModelId};
 use crate::mlflow::search::{Field, Search, Searched};
 use crate::mlflow::wire::Pair;
 use crate::mlflow::{ViewType, rules};
@@ -44,12 +44,13 @@ const COLUMNS: &str = "SELECT j.job_id, j.run_uuid, j.experiment_id, j.name, j.e
     j.created_at, j.started_at, j.finished_at, j.deleted_at
     FROM training_jobs j JOIN users u ON u.user_id = j.requested_by_id JOIN experiments e ON e.experiment_id = j.experiment_id";
 
-/// The runs that a person sees: those of the experiments they see, and their own. `$1` is the person, `$2` the instant.
+/// The runs that a person sees, as the list of training jobs has it: those of models they see, and their own of no model.
+/// `$1` is the person, `$2` the instant.
 fn visible(query: Query, app: &App, actor: &Actor) -> Query {
     if access::sees_all_models(app, actor) {
         return query.push(" WHERE TRUE");
     }
-    let query = query.push(" WHERE (j.requested_by_id = $1 OR e.model_id IS NULL OR e.model_id IN ");
+    let query = query.push(" WHERE ((j.model_id IS NULL AND j.requested_by_id = $1) OR j.model_id IN ");
     query.push(access::RELATED_MODELS).push(")")
 }
 
@@ -63,6 +64,7 @@ pub async fn by_uuid(app: &App, actor: &Actor, run: &str) -> Result<Option<RunRo
 pub struct Held {
     pub job_id: JobId,
     pub experiment_id: ExperimentId,
+    pub model_id: Option<ModelId>,
     pub name: String,
     pub executor: crate::training::rules::Executor,
     pub state: JobState,
@@ -72,7 +74,7 @@ pub struct Held {
 
 pub async fn hold(tx: &mut Tx, run: &str) -> Result<Option<Held>, DbError> {
     Query::new(
-        "SELECT job_id, experiment_id, name, executor, state, requested_by_id, deleted_at FROM training_jobs WHERE run_uuid = $1",
+        "SELECT job_id, experiment_id, model_id, name, executor, state, requested_by_id, deleted_at FROM training_jobs WHERE run_uuid = $1",
     )
     .bind(run)
     .for_update()
@@ -136,11 +138,13 @@ pub async fn details(db: &Db, jobs: &[JobId]) -> Result<Vec<Detail>, DbError> {
     .await
 }
 
-pub async fn insert(tx: &mut Tx, new: &NewRow<'_>) -> Result<JobId, DbError> {
+/// Adds a run. If its experiment is a model's, so is the run.
+pub async fn insert(tx: &mut Tx, new: &NewRow<'_>) -> Result<(JobId, Option<ModelId>), DbError> {
     Query::new(
-        "INSERT INTO training_jobs (run_uuid, experiment_id, name, executor, configuration, state, requested_by_id, created_at,
-                started_at)
-         VALUES ($1, $2, $3, 'mlflow', '{}', 'running', $4, $5, $6) RETURNING job_id",
+        "INSERT INTO training_jobs (run_uuid, experiment_id, model_id, name, executor, configuration, state, requested_by_id,
+                created_at, started_at)
+         SELECT $1, experiment_id, model_id, $3, 'mlflow', '{}', 'running', $4, $5, $6 FROM experiments WHERE experiment_id = $2
+         RETURNING job_id, model_id",
     )
     .bind(new.run)
     .bind(new.experiment)
@@ -148,9 +152,8 @@ pub async fn insert(tx: &mut Tx, new: &NewRow<'_>) -> Result<JobId, DbError> {
     .bind(new.by)
     .bind(new.now)
     .bind(new.started_at)
-    .one::<(JobId,)>(tx)
+    .one(tx)
     .await
-    .map(|row| row.0)
 }
 
 /// Sets what a client may say of a run; what is none stays.
