@@ -233,8 +233,11 @@ impl Theirs {
     }
 
     fn serve(file: &Path, folder: TempDir) -> Self {
-        let made = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mlflow/python")).output();
-        let python = String::from_utf8(made.expect("tests/mlflow/python runs").stdout).unwrap();
+        let made = Command::new("tests/python/venv")
+            .arg("tests/mlflow/requirements.txt")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output();
+        let python = String::from_utf8(made.expect("tests/python/venv runs").stdout).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(python.trim())
             .args(["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", &port.to_string()])

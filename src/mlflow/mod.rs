@@ -29,6 +29,7 @@ mod registry;
 pub mod rules;
 mod runs;
 mod search;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod wire;

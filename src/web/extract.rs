@@ -104,6 +104,8 @@ pub struct Visitor {
     pub toast: Option<Toast>,
     /// The page's own address.
     pub here: String,
+    /// The product's address, as the browser reached it.
+    pub origin: String,
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -113,11 +115,21 @@ impl FromRequestParts<App> for Visitor {
         let here = parts.uri.path_and_query().map_or("/", |uri| uri.as_str()).to_owned();
         let Some(token) = cookie(&parts.headers, SESSION_COOKIE) else { return Err(to_sign_in(parts, &here)) };
         match identity::authenticate_session(app, token, RequestId::of(parts)).await {
-            Ok(actor) => Ok(Self { actor, toast: Toast::take(&parts.headers), here }),
+            Ok(actor) => {
+                let (toast, origin) = (Toast::take(&parts.headers), origin(app, &parts.headers));
+                Ok(Self { actor, toast, here, origin })
+            }
             Err(error) if error.code() == &error::UNAUTHENTICATED => Err(to_sign_in(parts, &here)),
             Err(error) => Err(error.into_response()),
         }
     }
+}
+
+/// Where programs reach the product if they stand where the browser stands.
+fn origin(app: &App, headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    // What stands in front of the product has the certificate; then cookies are for HTTPS alone.
+    format!("{}://{host}", if app.settings.secure_cookies { "https" } else { "http" })
 }
 
 /// Only a page that was asked for with GET is worth returning to.

@@ -104,6 +104,8 @@ pub struct Shell {
     pub toast: Option<Toast>,
     /// The page's own address.
     pub here: String,
+    /// The product's address, as the browser reached it.
+    pub origin: String,
     /// Whether the sidebar shows reports over all models.
     pub sees_reports: bool,
     /// Whether the sidebar shows the ledger.
@@ -133,7 +135,7 @@ impl Shell {
         title: impl Into<String>,
         badges: Badges,
     ) -> Self {
-        let Visitor { actor, toast, here } = visitor;
+        let Visitor { actor, toast, here, origin } = visitor;
         let Actor { who, email, roles, .. } = actor;
         let labels: Vec<_> = roles.iter().map(|role| role.label()).collect();
         Self {
@@ -146,6 +148,7 @@ impl Shell {
             csrf: actor.csrf_token().to_owned(),
             toast: toast.clone(),
             here: here.clone(),
+            origin: origin.clone(),
             sees_reports: actor.can(app, Action::ReportView, &[]),
             sees_ledger: actor.can(app, Action::LedgerView, &[]),
             administers: actor.is(Role::Admin),

@@ -41,6 +41,7 @@ mod metrics;
 mod migrations;
 mod mlflow;
 mod mlflow_client;
+mod mlflow_filters;
 mod points;
 mod programs;
 mod python;

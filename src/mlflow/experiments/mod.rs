@@ -6,6 +6,7 @@ use serde_json::json;
 use super::answers::{missing, wrong};
 use super::filter::Subject;
 use super::search::{self, KeyValue, Search};
+use super::tags;
 use super::wire::{Done, Int, List, Pair, millis};
 use super::{Lifecycle, OWN, RECORD, ViewType, rules};
 use crate::app::App;
@@ -99,7 +100,7 @@ pub async fn create(app: &App, actor: &Actor, new: NewExperiment) -> Result<Expe
     let mut act = Act::begin(app, &actor.who).await?;
     let made = store::insert(&mut act.tx, name, actor.user_id, act.now).await;
     let id = made.map_err(|cause| taken(cause, name))?;
-    store::set_tags(&mut act.tx, id, &new.tags.0).await?;
+    tags::EXPERIMENT.set(&mut act.tx, id, &new.tags.0).await?;
     act.record(Record::new("experiment.created", "experiment", id).after(json!({ "name": name })));
     act.tell("training");
     act.commit().await?;
@@ -257,9 +258,9 @@ pub async fn tag(app: &App, actor: &Actor, id: ExperimentId, name: &str, value: 
         Some(value) => {
             let tag = [Pair { key: name.to_owned(), value }];
             rules::check_tags(&tag)?;
-            store::set_tags(&mut act.tx, id, &tag).await?;
+            tags::EXPERIMENT.set(&mut act.tx, id, &tag).await?;
         }
-        None if store::delete_tag(&mut act.tx, id, name).await? == 0 => {
+        None if tags::EXPERIMENT.remove(&mut act.tx, id, name).await? == 0 => {
             return Err(missing("tag", name));
         }
         None => (),

@@ -116,19 +116,3 @@ pub async fn set_deleted(
         .run(tx)
         .await
 }
-
-pub async fn set_tags(tx: &mut Tx, id: ExperimentId, tags: &[Pair]) -> Result<u64, DbError> {
-    Query::new(
-        "INSERT INTO experiment_tags (experiment_id, name, value)
-         SELECT $1, value ->> 0, value ->> 1 FROM json_each($2) WHERE TRUE
-         ON CONFLICT (experiment_id, name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(id)
-    .bind(crate::mlflow::pairs(tags))
-    .run(tx)
-    .await
-}
-
-pub async fn delete_tag(tx: &mut Tx, id: ExperimentId, name: &str) -> Result<u64, DbError> {
-    Query::new("DELETE FROM experiment_tags WHERE experiment_id = $1 AND name = $2").bind(id).bind(name).run(tx).await
-}

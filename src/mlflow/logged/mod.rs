@@ -9,6 +9,7 @@ use super::answers::{missing, wrong};
 use super::filter::Subject;
 use super::rules::{self, FileInfo, Holder};
 use super::search::{self, KeyValue, Search};
+use super::tags;
 use super::wire::{Int, List, Pair, Real, millis};
 use super::{OWN, RECORD, experiments, files, runs};
 use crate::app::App;
@@ -167,7 +168,7 @@ pub async fn create(app: &App, actor: &Actor, new: NewLoggedModel) -> Result<Log
     let made = store::NewRow { id: &id, experiment, job, name: &name, kind: &kind, by: actor.user_id, now: act.now };
     store::insert(&mut act.tx, &made).await?;
     store::add_params(&mut act.tx, &id, &new.params.0).await?;
-    store::set_tags(&mut act.tx, &id, &new.tags.0).await?;
+    tags::LOGGED_MODEL.set(&mut act.tx, &id, &new.tags.0).await?;
     act.commit().await?;
     get(app, actor, &id).await
 }
@@ -238,9 +239,9 @@ pub async fn change(app: &App, actor: &Actor, id: &str, change: Change) -> Resul
         Change::Status(status) => return Err(wrong(format!("“{status}” is no status of a logged model."))),
         Change::Tags(tags) => {
             rules::check_tags(&tags)?;
-            store::set_tags(tx, id, &tags).await?
+            tags::LOGGED_MODEL.set(tx, id, &tags).await?
         }
-        Change::Untag(name) => match store::delete_tag(tx, id, &name).await? {
+        Change::Untag(name) => match tags::LOGGED_MODEL.remove(tx, id, &name).await? {
             0 => return Err(missing("tag", &name)),
             gone => gone,
         },

@@ -151,26 +151,6 @@ pub async fn delete(tx: &mut Tx, id: &str, now: DateTime<Utc>) -> Result<u64, Db
     Query::new("UPDATE logged_models SET deleted_at = $2 WHERE logged_model_id = $1").bind(id).bind(now).run(tx).await
 }
 
-pub async fn set_tags(tx: &mut Tx, id: &str, tags: &[Pair]) -> Result<u64, DbError> {
-    Query::new(
-        "INSERT INTO logged_model_tags (logged_model_id, name, value)
-         SELECT $1, value ->> 0, value ->> 1 FROM json_each($2) WHERE TRUE
-         ON CONFLICT (logged_model_id, name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(id)
-    .bind(crate::mlflow::pairs(tags))
-    .run(tx)
-    .await
-}
-
-pub async fn delete_tag(tx: &mut Tx, id: &str, name: &str) -> Result<u64, DbError> {
-    Query::new("DELETE FROM logged_model_tags WHERE logged_model_id = $1 AND name = $2")
-        .bind(id)
-        .bind(name)
-        .run(tx)
-        .await
-}
-
 pub async fn add_params(tx: &mut Tx, id: &str, params: &[Pair]) -> Result<u64, DbError> {
     Query::new(
         "INSERT INTO logged_model_params (logged_model_id, name, value)

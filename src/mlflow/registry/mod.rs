@@ -13,6 +13,7 @@ use super::answers::{missing, wrong};
 use super::filter::Subject;
 use super::rules;
 use super::search::{self, KeyValue, Search};
+use super::tags;
 use super::wire::{Done, Int, List, Pair, millis};
 use crate::app::App;
 use crate::audit::{Act, Record};
@@ -159,7 +160,7 @@ pub async fn create(app: &App, actor: &Actor, new: NewModel) -> Result<Registere
     };
     let name = body.name.clone();
     let model = models::add(&mut act, body).await?;
-    store::set_tags(&mut act.tx, model, &new.tags.0).await?;
+    tags::MODEL.set(&mut act.tx, model, &new.tags.0).await?;
     act.commit().await?;
     get(app, actor, name.trim()).await
 }
@@ -266,17 +267,17 @@ pub async fn delete(app: &App, actor: &Actor, name: &str) -> Result<Done> {
 pub async fn tag(app: &App, actor: &Actor, name: &str, key: &str, value: Option<String>) -> Result<Done> {
     let model = authorised(app, actor, Action::VersionSubmit, name).await?;
     let mut act = Act::begin(app, &actor.who).await?;
-    let before = store::tag(&mut act.tx, model, key).await?;
+    let before = tags::MODEL.get(&mut act.tx, model, key).await?;
     let said = |value: Option<&str>| json!({ "tag": key, "value": value });
     let record = Record::new("model.tagged", "model", model).model(model).before(said(before.as_deref()));
     match value {
         Some(value) => {
             let tag = [Pair { key: key.to_owned(), value }];
             rules::check_tags(&tag)?;
-            store::set_tags(&mut act.tx, model, &tag).await?;
+            tags::MODEL.set(&mut act.tx, model, &tag).await?;
             act.record(record.after(said(Some(&tag[0].value))));
         }
-        None if store::delete_tag(&mut act.tx, model, key).await? == 0 => return Err(missing("tag", key)),
+        None if tags::MODEL.remove(&mut act.tx, model, key).await? == 0 => return Err(missing("tag", key)),
         None => act.record(record.after(said(None))),
     }
     act.tell("models");

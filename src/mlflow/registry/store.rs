@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::identity::{Actor, access};
 use crate::ids::{ModelId, VersionId};
 use crate::mlflow::search::{Field, Search, Searched};
-use crate::mlflow::wire::Pair;
 
 /// When the newest version was made, or the model.
 const CHANGED: &str =
@@ -79,42 +78,30 @@ pub async fn details(db: &Db, models: &[ModelId]) -> Result<Vec<(ModelId, String
     .await
 }
 
-pub async fn set_tags(tx: &mut Tx, model: ModelId, tags: &[Pair]) -> Result<u64, DbError> {
-    Query::new(
-        "INSERT INTO model_tags (model_id, name, value) SELECT $1, value ->> 0, value ->> 1 FROM json_each($2) WHERE TRUE
-         ON CONFLICT (model_id, name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(model)
-    .bind(crate::mlflow::pairs(tags))
-    .run(tx)
-    .await
-}
-
-pub async fn tag(tx: &mut Tx, model: ModelId, name: &str) -> Result<Option<String>, DbError> {
-    let query = Query::new("SELECT value FROM model_tags WHERE model_id = $1 AND name = $2").bind(model).bind(name);
-    Ok(query.optional::<(String,)>(tx).await?.map(|row| row.0))
-}
-
-pub async fn delete_tag(tx: &mut Tx, model: ModelId, name: &str) -> Result<u64, DbError> {
-    Query::new("DELETE FROM model_tags WHERE model_id = $1 AND name = $2").bind(model).bind(name).run(tx).await
-}
-
 /// The version that an alias names, by the number that people know it by.
 pub async fn alias(tx: &mut Tx, model: ModelId, alias: &str) -> Result<Option<String>, DbError> {
-    let query = Query::new(
+    let row: Option<(String,)> = Query::new(
         "SELECT v.number FROM model_aliases a JOIN versions v ON v.version_id = a.version_id
          WHERE a.model_id = $1 AND a.alias = $2",
-    );
-    Ok(query.bind(model).bind(alias).optional::<(String,)>(tx).await?.map(|row| row.0))
+    )
+    .bind(model)
+    .bind(alias)
+    .optional(tx)
+    .await?;
+    Ok(row.map(|row| row.0))
 }
 
 /// The same, by the number that clients know it by.
 pub async fn alias_number(db: &Db, model: ModelId, alias: &str) -> Result<Option<i64>, DbError> {
-    let query = Query::new(
+    let row: Option<(i64,)> = Query::new(
         "SELECT v.ordinal FROM model_aliases a JOIN versions v ON v.version_id = a.version_id
          WHERE a.model_id = $1 AND a.alias = $2 AND v.ordinal IS NOT NULL",
-    );
-    Ok(query.bind(model).bind(alias).optional::<(i64,)>(db).await?.map(|row| row.0))
+    )
+    .bind(model)
+    .bind(alias)
+    .optional(db)
+    .await?;
+    Ok(row.map(|row| row.0))
 }
 
 pub async fn set_alias(

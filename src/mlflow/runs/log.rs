@@ -1,11 +1,13 @@
 //! What is written into a run, and read back point by point.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{
-    Act, Actor, App, Done, Int, List, Metric, Pair, Point, RawValue, Result, active, hold, json, missing, points,
-    rules, search, seen, store, unknown_model, wrong,
+    Act, Actor, App, Done, Int, List, Metric, Pair, Point, Result, active, hold, json, missing, points, rules, seen,
+    store, tags, unknown_model, wrong,
 };
+use crate::mlflow::{search, value_of};
 
 /// How many metrics a batch has at most; and how much it holds of all, and of params or tags.
 const MOST_METRICS: usize = 1000;
@@ -48,8 +50,8 @@ pub async fn log_batch(app: &App, actor: &Actor, batch: Batch) -> Result<Done> {
         )));
     }
     if !tags.is_empty() {
-        store::set_tags(&mut act.tx, held.job_id, tags).await?;
-        if let Some(name) = crate::mlflow::value_of(Some(tags), super::NAME_TAG) {
+        tags::RUN.set(&mut act.tx, held.job_id, tags).await?;
+        if let Some(name) = value_of(Some(tags), super::NAME_TAG) {
             store::update(&mut act.tx, held.job_id, None, Some(&super::run_name(name)?), None).await?;
         }
     }
@@ -100,7 +102,7 @@ pub async fn delete_tag(app: &App, actor: &Actor, run: &str, name: &str) -> Resu
     let mut act = Act::begin(app, &actor.who).await?;
     let held = hold(&mut act, actor, run).await?;
     active(&held, run)?;
-    if store::delete_tag(&mut act.tx, held.job_id, name).await? == 0 {
+    if tags::RUN.remove(&mut act.tx, held.job_id, name).await? == 0 {
         return Err(missing("tag", name));
     }
     act.commit().await?;
@@ -148,7 +150,7 @@ pub async fn log_inputs(app: &App, actor: &Actor, inputs: Inputs) -> Result<Done
     for raw in &inputs.datasets.0 {
         let read: DatasetInput =
             serde_json::from_str(raw.get()).map_err(|cause| wrong(format!("A data set cannot be read: {cause}.")))?;
-        let context = crate::mlflow::value_of(Some(&read.tags.0), "mlflow.data.context").map(str::to_owned);
+        let context = value_of(Some(&read.tags.0), "mlflow.data.context").map(str::to_owned);
         rows.push((read.dataset.name, read.dataset.digest, context, raw.get().to_owned()));
     }
     rows.dedup_by(|a, b| (&a.0, &a.1) == (&b.0, &b.1));
@@ -203,12 +205,12 @@ pub async fn record_model(app: &App, actor: &Actor, run: &str, model: &str) -> R
     let mut act = Act::begin(app, &actor.who).await?;
     let held = hold(&mut act, actor, run).await?;
     active(&held, run)?;
-    let before = store::tag(&mut act.tx, held.job_id, HISTORY_TAG).await?.unwrap_or_default();
+    let before = tags::RUN.get(&mut act.tx, held.job_id, HISTORY_TAG).await?.unwrap_or_default();
     let mut models: Vec<serde_json::Value> = serde_json::from_str(&before).unwrap_or_default();
     models.push(model);
     let tag = [Pair { key: HISTORY_TAG.to_owned(), value: json!(models).to_string() }];
     rules::check_tags(&tag)?;
-    store::set_tags(&mut act.tx, held.job_id, &tag).await?;
+    tags::RUN.set(&mut act.tx, held.job_id, &tag).await?;
     act.commit().await?;
     Ok(Done {})
 }

@@ -6,14 +6,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use super::answers::{missing, wrong};
-use super::filter::Subject;
 use super::rules::{self, Holder};
-use super::search::{self, KeyValue, Search};
+use super::tags;
 use super::wire::{Done, Int, List, Pair, Real, instant, millis};
 use super::{Lifecycle, OWN, RECORD, ViewType, experiments};
 use crate::app::App;
@@ -27,9 +25,14 @@ use crate::training::rules::{Executor, JobState};
 
 pub(super) mod api;
 mod log;
+mod query;
 mod store;
+mod view;
 
 pub use log::{Batch, Inputs, Outputs, delete_tag, history, log_batch, log_inputs, log_outputs, record_model};
+pub use query::{RunSearch, Runs, search};
+use view::Belongings;
+pub use view::{Metric, RunInfo, RunView};
 
 /// A run's row.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -44,144 +47,6 @@ pub(super) struct RunRow {
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     deleted_at: Option<DateTime<Utc>>,
-}
-
-/// What is said of a run, as MLflow has it.
-#[derive(Debug, Clone, Serialize)]
-pub struct RunInfo {
-    run_id: String,
-    run_uuid: String,
-    experiment_id: String,
-    run_name: String,
-    user_id: String,
-    status: &'static str,
-    start_time: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_time: Option<i64>,
-    artifact_uri: String,
-    lifecycle_stage: Lifecycle,
-}
-
-impl From<RunRow> for RunInfo {
-    fn from(row: RunRow) -> Self {
-        Self {
-            artifact_uri: Holder::run(&row.run_uuid).uri(row.experiment_id, ""),
-            run_id: row.run_uuid.clone(),
-            run_uuid: row.run_uuid,
-            experiment_id: row.experiment_id.to_string(),
-            run_name: row.name,
-            user_id: row.email,
-            status: rules::status(row.state),
-            start_time: millis(row.started_at.unwrap_or(row.created_at)),
-            end_time: row.finished_at.map(millis),
-            lifecycle_stage: Lifecycle::of(row.deleted_at),
-        }
-    }
-}
-
-/// A metric's point, as MLflow has it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Metric {
-    key: String,
-    value: Real,
-    #[serde(default, serialize_with = "whole")]
-    timestamp: Option<Int>,
-    #[serde(default, serialize_with = "whole")]
-    step: Option<Int>,
-    #[serde(default, skip_serializing)]
-    model_id: Option<String>,
-    #[serde(default, skip_serializing)]
-    dataset_name: Option<String>,
-    #[serde(default, skip_serializing)]
-    dataset_digest: Option<String>,
-}
-
-#[expect(clippy::ref_option, reason = "as serde calls it")]
-fn whole<S: serde::Serializer>(number: &Option<Int>, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_i64(number.map_or(0, |number| number.0))
-}
-
-impl Metric {
-    fn new(key: String, value: Option<f64>, at_ms: i64, step: i64) -> Self {
-        Self {
-            key,
-            value: Real(value),
-            timestamp: Some(Int(at_ms)),
-            step: Some(Int(step)),
-            model_id: None,
-            dataset_name: None,
-            dataset_digest: None,
-        }
-    }
-}
-
-/// What a run measured and was told, as MLflow has it.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct RunData {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    metrics: Vec<Metric>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    params: Vec<Pair>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<Pair>,
-}
-
-/// A logged model that a run made or used.
-#[derive(Debug, Clone, Serialize)]
-pub struct UsedModel {
-    model_id: String,
-    step: i64,
-}
-
-#[derive(Debug, Clone, Default, Serialize)]
-struct RunInputs {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    dataset_inputs: Vec<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    model_inputs: Vec<UsedModel>,
-}
-
-#[derive(Debug, Clone, Default, Serialize)]
-struct RunOutputs {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    model_outputs: Vec<UsedModel>,
-}
-
-/// A run, as MLflow has it.
-#[derive(Debug, Clone, Serialize)]
-pub struct RunView {
-    info: RunInfo,
-    data: RunData,
-    inputs: RunInputs,
-    outputs: RunOutputs,
-}
-
-/// All that belongs to a run.
-#[derive(Debug, Default)]
-struct Belongings {
-    data: RunData,
-    inputs: RunInputs,
-    outputs: RunOutputs,
-}
-
-impl Belongings {
-    fn add(&mut self, detail: store::Detail) {
-        let store::Detail { kind, name, text, number, step, at_ms, .. } = detail;
-        let pair = |key, value: Option<String>| Pair { key, value: value.unwrap_or_default() };
-        let used = |model_id| UsedModel { model_id, step: step.unwrap_or(0) };
-        match kind.as_str() {
-            "m" => self.data.metrics.push(Metric::new(name, number, at_ms.unwrap_or(0), step.unwrap_or(0))),
-            "p" => self.data.params.push(pair(name, text)),
-            "t" => self.data.tags.push(pair(name, text)),
-            "d" => self.inputs.dataset_inputs.extend(text.and_then(|text| RawValue::from_string(text).ok())),
-            "input" => self.inputs.model_inputs.push(used(name)),
-            _ => self.outputs.model_outputs.push(used(name)),
-        }
-    }
-
-    fn of(self, row: RunRow) -> RunView {
-        RunView { info: row.into(), data: self.data, inputs: self.inputs, outputs: self.outputs }
-    }
 }
 
 async fn belongings(app: &App, rows: &[RunRow]) -> Result<HashMap<JobId, Belongings>> {
@@ -238,7 +103,7 @@ pub async fn create(app: &App, actor: &Actor, mut new: NewRun) -> Result<RunView
     let started_at = new.start_time.map_or(act.now, |at| instant(at.0));
     let row = NewRow { run: &uuid, experiment, name: &name, by: actor.user_id, now: act.now, started_at };
     let (job, model) = store::insert(&mut act.tx, &row).await?;
-    store::set_tags(&mut act.tx, job, &new.tags.0).await?;
+    tags::RUN.set(&mut act.tx, job, &new.tags.0).await?;
     let after = json!({ "name": name, "executor": Executor::Mlflow, "experiment_id": experiment, "run_id": uuid });
     act.record(about("training.started", job, model).after(after));
     act.tell("training");
@@ -312,7 +177,7 @@ pub async fn update(app: &App, actor: &Actor, asked: RunUpdate) -> Result<RunInf
     let finished_at = finished_at.filter(|_| held.executor == Executor::Mlflow);
     store::update(&mut act.tx, held.job_id, state, name.as_deref(), finished_at).await?;
     if let Some(name) = name {
-        store::set_tags(&mut act.tx, held.job_id, &[Pair { key: NAME_TAG.to_owned(), value: name }]).await?;
+        tags::RUN.set(&mut act.tx, held.job_id, &[Pair { key: NAME_TAG.to_owned(), value: name }]).await?;
     }
     if let Some(state) = state.filter(|state| *state != held.state) {
         let action = if state.is_open() { "training.resumed" } else { "training.ended" };
@@ -376,75 +241,6 @@ pub async fn set_deleted(app: &App, actor: &Actor, run: &str, deleted: bool) -> 
     }
     act.commit().await?;
     Ok(Done {})
-}
-
-/// What is searched for.
-#[derive(Debug, Deserialize)]
-pub struct RunSearch {
-    #[serde(default)]
-    experiment_ids: List<Int>,
-    #[serde(default)]
-    filter: Option<String>,
-    #[serde(default)]
-    run_view_type: ViewType,
-    #[serde(default)]
-    max_results: Option<Int>,
-    #[serde(default)]
-    order_by: List<String>,
-    #[serde(default)]
-    page_token: Option<String>,
-}
-
-/// A page of runs.
-#[derive(Debug, Serialize)]
-pub struct Runs {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    runs: Vec<RunView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_page_token: Option<String>,
-}
-
-/// Finds runs: two statements, whatever their number.
-///
-/// # Errors
-/// `malformed` for a filter that cannot be understood.
-pub async fn search(app: &App, actor: &Actor, asked: RunSearch) -> Result<Runs> {
-    let limit = search::limit(asked.max_results.map(|most| most.0), 1000, 50_000)?;
-    let filter = asked.filter.as_deref().unwrap_or_default();
-    let search = Search::read(&store::SEARCHED, filter, &asked.order_by.0, &[("start_time", true), ("job_id", false)])?;
-    let experiments: Vec<ExperimentId> = asked.experiment_ids.0.iter().map(|id| ExperimentId(id.0)).collect();
-    let cursor = asked.page_token.as_deref();
-    let mut rows = store::search(app, actor, &search, &experiments, asked.run_view_type, cursor, limit).await?;
-    let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let mut belongings = belongings(app, &rows).await?;
-    let last = rows.last().filter(|_| more);
-    let next_page_token = last.map(|row| search.cursor(|subject| key_of(row, belongings.get(&row.job_id), subject)));
-    let runs = rows.into_iter().map(|row| belongings.remove(&row.job_id).unwrap_or_default().of(row)).collect();
-    Ok(Runs { runs, next_page_token })
-}
-
-fn key_of(row: &RunRow, own: Option<&Belongings>, subject: &Subject) -> KeyValue {
-    let data = own.map(|own| &own.data);
-    match subject {
-        Subject::Metric(name) => {
-            let metric = data.and_then(|data| data.metrics.iter().find(|metric| metric.key == *name));
-            KeyValue::real(metric.and_then(|metric| metric.value.0))
-        }
-        Subject::Param(name) => KeyValue::text(super::value_of(data.map(|data| &data.params), name)),
-        Subject::Tag(name) => KeyValue::text(super::value_of(data.map(|data| &data.tags), name)),
-        Subject::Dataset(_) => KeyValue::None,
-        Subject::Attribute(name) => match name.as_str() {
-            "job_id" => KeyValue::Int(row.job_id.0),
-            "experiment_id" => KeyValue::Int(row.experiment_id.0),
-            "run_id" | "run_uuid" => KeyValue::Text(row.run_uuid.clone()),
-            "run_name" | "Run name" => KeyValue::Text(row.name.clone()),
-            "status" => KeyValue::Text(row.state.as_str().to_owned()),
-            "user_id" => KeyValue::Text(row.email.clone()),
-            "end_time" => row.finished_at.map_or(KeyValue::None, KeyValue::Instant),
-            _ => KeyValue::Instant(row.started_at.unwrap_or(row.created_at)),
-        },
-    }
 }
 
 /// That what a statement names is not there, in words.

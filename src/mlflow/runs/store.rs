@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{NewRow, RunRow};
 use crate::app::App;
-use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
+use crate::db::{Db, DbError, Query, Tx, json_list};
 use crate::error::Result;
 use crate::identity::{Actor, access};
 use crate::ids::{ExperimentId, JobId, ModelId};
@@ -183,30 +183,6 @@ pub async fn set_deleted(tx: &mut Tx, job: JobId, deleted_at: Option<DateTime<Ut
         .bind(deleted_at)
         .run(tx)
         .await
-}
-
-pub async fn set_tags(tx: &mut Tx, job: JobId, tags: &[Pair]) -> Result<u64, DbError> {
-    Query::new(
-        "INSERT INTO job_tags (job_id, name, value) SELECT $1, value ->> 0, value ->> 1 FROM json_each($2) WHERE TRUE
-         ON CONFLICT (job_id, name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(job)
-    .bind(crate::mlflow::pairs(tags))
-    .run(tx)
-    .await
-}
-
-pub async fn delete_tag(tx: &mut Tx, job: JobId, name: &str) -> Result<u64, DbError> {
-    Query::new("DELETE FROM job_tags WHERE job_id = $1 AND name = $2").bind(job).bind(name).run(tx).await
-}
-
-pub async fn tag(conn: impl Into<Conn<'_>>, job: JobId, name: &str) -> Result<Option<String>, DbError> {
-    let row: Option<(String,)> = Query::new("SELECT value FROM job_tags WHERE job_id = $1 AND name = $2")
-        .bind(job)
-        .bind(name)
-        .optional(conn)
-        .await?;
-    Ok(row.map(|row| row.0))
 }
 
 /// Adds parameters, and answers one that was there with another value, with that value.

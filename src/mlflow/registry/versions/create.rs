@@ -10,7 +10,7 @@ use crate::artifacts::{self, Digest, Stored};
 use crate::identity::access;
 use crate::inventory::versions::Trained;
 use crate::mlflow::rules::{Bytes, Source};
-use crate::mlflow::{files, logged, registry, runs};
+use crate::mlflow::{files, logged, registry, runs, tags};
 use crate::training::jobs;
 
 /// A version to be registered.
@@ -67,7 +67,7 @@ pub async fn create(app: &App, actor: &Actor, new: NewVersion) -> Result<Version
     if let Some((job, _)) = job {
         store::bind_job(&mut act.tx, job, model, &digest).await?;
     }
-    store::set_tags(&mut act.tx, version, &new.tags.0).await?;
+    tags::VERSION.set(&mut act.tx, version, &new.tags.0).await?;
     let number = store::ordinal(&mut act.tx, version).await?;
     act.tell("training");
     act.commit().await?;

@@ -16,6 +16,7 @@ use crate::mlflow::answers::{missing, not_supported, wrong};
 use crate::mlflow::filter::Subject;
 use crate::mlflow::rules::{self, Holder};
 use crate::mlflow::search::{self, KeyValue, Search};
+use crate::mlflow::tags;
 use crate::mlflow::wire::{Done, Int, List, Pair, millis};
 use crate::words::ValidationState;
 
@@ -212,17 +213,17 @@ pub async fn tag(app: &App, actor: &Actor, name: &str, number: i64, key: &str, v
     let model = authorised(app, actor, Action::VersionSubmit, name).await?;
     let version = seen(app, actor, name, number).await?.version_id;
     let mut act = Act::begin(app, &actor.who).await?;
-    let before = store::tag(&mut act.tx, version, key).await?;
+    let before = tags::VERSION.get(&mut act.tx, version, key).await?;
     let said = |value: Option<&str>| json!({ "tag": key, "value": value });
     let record = Record::new("version.tagged", "version", version).model(model).before(said(before.as_deref()));
     match value {
         Some(value) => {
             let tag = [Pair { key: key.to_owned(), value }];
             rules::check_tags(&tag)?;
-            store::set_tags(&mut act.tx, version, &tag).await?;
+            tags::VERSION.set(&mut act.tx, version, &tag).await?;
             act.record(record.after(said(Some(&tag[0].value))));
         }
-        None if store::delete_tag(&mut act.tx, version, key).await? == 0 => return Err(missing("tag", key)),
+        None if tags::VERSION.remove(&mut act.tx, version, key).await? == 0 => return Err(missing("tag", key)),
         None => act.record(record.after(said(None))),
     }
     act.tell("models");

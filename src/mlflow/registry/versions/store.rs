@@ -9,7 +9,6 @@ use crate::identity::{Actor, access};
 use crate::ids::{ExperimentId, JobId, ModelId, VersionId};
 use crate::mlflow::rules::Holder;
 use crate::mlflow::search::{Field, Search, Searched};
-use crate::mlflow::wire::Pair;
 use crate::words::ValidationState;
 
 /// What can be searched by.
@@ -188,8 +187,11 @@ pub async fn bind_job(tx: &mut Tx, job: JobId, model: ModelId, digest: &Digest) 
 }
 
 pub async fn ordinal(tx: &mut Tx, version: VersionId) -> Result<i64, DbError> {
-    let query = Query::new("SELECT ordinal FROM versions WHERE version_id = $1").bind(version);
-    query.one::<(i64,)>(tx).await.map(|row| row.0)
+    Query::new("SELECT ordinal FROM versions WHERE version_id = $1")
+        .bind(version)
+        .one::<(i64,)>(tx)
+        .await
+        .map(|row| row.0)
 }
 
 pub async fn describe(tx: &mut Tx, version: VersionId, text: &str) -> Result<u64, DbError> {
@@ -198,25 +200,4 @@ pub async fn describe(tx: &mut Tx, version: VersionId, text: &str) -> Result<u64
         .bind(text)
         .run(tx)
         .await
-}
-
-pub async fn set_tags(tx: &mut Tx, version: VersionId, tags: &[Pair]) -> Result<u64, DbError> {
-    Query::new(
-        "INSERT INTO version_tags (version_id, name, value) SELECT $1, value ->> 0, value ->> 1 FROM json_each($2) WHERE TRUE
-         ON CONFLICT (version_id, name) DO UPDATE SET value = excluded.value",
-    )
-    .bind(version)
-    .bind(crate::mlflow::pairs(tags))
-    .run(tx)
-    .await
-}
-
-pub async fn tag(tx: &mut Tx, version: VersionId, name: &str) -> Result<Option<String>, DbError> {
-    let query =
-        Query::new("SELECT value FROM version_tags WHERE version_id = $1 AND name = $2").bind(version).bind(name);
-    Ok(query.optional::<(String,)>(tx).await?.map(|row| row.0))
-}
-
-pub async fn delete_tag(tx: &mut Tx, version: VersionId, name: &str) -> Result<u64, DbError> {
-    Query::new("DELETE FROM version_tags WHERE version_id = $1 AND name = $2").bind(version).bind(name).run(tx).await
 }
