@@ -55,7 +55,7 @@ enum Command {
     Serve(serve::Args),
     /// Serve one model: an ONNX file over the Open Inference Protocol.
     ServeModel(serve_model::Args),
-    /// Train a model on a CSV file, and write it as ONNX.
+    /// Train a model on a table, and write it as ONNX.
     Train(train::Args),
     /// Hold the limits of a training job; the server starts it.
     #[command(hide = true)]

@@ -29,7 +29,7 @@ of them there are; last, a summary. The same data, configuration and version giv
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The CSV file; its first line names the columns
+    /// The CSV or Parquet file
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     /// Refuse the file unless its SHA-256 is this
@@ -57,7 +57,7 @@ fn learn(args: &Args) -> anyhow::Result<()> {
     if let Some(wanted) = args.digest.as_ref().filter(|wanted| **wanted != digest) {
         anyhow::bail!("The data has the SHA-256 {digest}, not {wanted}.");
     }
-    let table = Table::read(File::open(&args.data)?).map_err(|cause| anyhow::anyhow!(cause.sentence))?;
+    let table = Table::read_file(File::open(&args.data)?).map_err(|cause| anyhow::anyhow!(cause.sentence))?;
     let outcome = train(&table, &config, &mut |progress| tell(progress, config.algorithm.epochs()))
         .map_err(|cause| anyhow::anyhow!(cause.sentence))?;
     let Outcome::Complete(model) = outcome else { anyhow::bail!("Nobody reads the progress any more.") };

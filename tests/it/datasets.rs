@@ -1,6 +1,7 @@
 //! Data sets: uploaded or referred to, known by their digest, read as a table, refused if they are none.
 
 use axum::http::Method;
+use countersign::training::run::run_one;
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
@@ -9,6 +10,7 @@ use crate::builder::Person;
 use crate::client::Answer;
 use crate::harness::{MOST_BYTES, T};
 use crate::import::{FORM, multipart};
+use crate::training::{job, scene};
 
 const LOANS: &[u8] = b"age,income,purpose,good\n41,2100.5,car,yes\n,1800,tv,no\n27,,car,yes\n";
 
@@ -58,6 +60,23 @@ both! {
         t.everything_holds().await;
     }
 
+    async fn a_parquet_file_is_learned_from_as_its_csv_file_is(t: T) {
+        let (anna, model, dataset) = scene(&t).await;
+        let parquet = include_bytes!("../data/german-credit.parquet");
+        let made = uploaded(&anna, "As Parquet", parquet).await.expect(201).json();
+        assert_eq!((&made["format"], &made["row_count"]), (&json!("parquet"), &json!(1000)));
+        let known = anna.get(&format!("/api/v1/datasets/{dataset}")).await.ok().json();
+        assert_eq!((&made["columns"], &made["preview"]), (&known["columns"], &known["preview"]));
+        let mut learned = Vec::new();
+        for data in [dataset, made["dataset_id"].as_i64().unwrap()] {
+            let job = anna.post("/api/v1/training/jobs", job(&model, data)).await.expect(201).json();
+            assert!(run_one(t.app(), "worker").await.unwrap());
+            learned.push(anna.get(&format!("/api/v1/training/jobs/{}", job["job_id"])).await.ok().json()["metrics"].clone());
+        }
+        assert_eq!(learned[0].as_array().unwrap().len(), 5);
+        assert_eq!(learned[0], learned[1]);
+    }
+
     async fn the_role_of_a_column_is_changed_by_whoever_saw_the_newest_state(t: T) {
         let anna = t.person("Anna").await;
         let made = uploaded(&anna, "Loans", LOANS).await.expect(201);
@@ -77,7 +96,7 @@ both! {
 
     async fn what_is_no_table_is_refused_with_the_line_at_fault(t: T) {
         let anna = t.person("Anna").await;
-        let cases: [(&[u8], &str); 7] = [
+        let cases: [(&[u8], &str); 8] = [
             (b"", "not empty"),
             (b"age,good\n", "no row below"),
             (b"age,good\n1,yes\n2,no,maybe\n", "Line 3"),
@@ -85,6 +104,7 @@ both! {
             (b"age,\n1,2\n", "name"),
             (b"age,good\n1,\xff\xfe\n", "UTF-8"),
             (b"PAR1\x15\x04", "Parquet"),
+            (b"PAR1\x15\x04\x15\x04\x04\x00\x00\x00PAR1", "Parquet"),
         ];
         for (file, what) in cases {
             says(uploaded(&anna, "Loans", file).await, "file", what);

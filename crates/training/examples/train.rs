@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [csv, config, onnx] = &arguments[..] else { return Err("usage: train CSV CONFIG ONNX".into()) };
     let began = Instant::now();
-    let table = Table::read(File::open(csv)?)?;
+    let table = Table::read_file(File::open(csv)?)?;
     let config: Config = serde_json::from_str(&fs::read_to_string(config)?)?;
     println!("{} rows, {} columns, read in {:.1?}", table.rows, table.columns.len(), began.elapsed());
     let began = Instant::now();

@@ -17,7 +17,7 @@ pub struct DatasetForm {
     name: String,
     /// What it is.
     description: Option<String>,
-    /// The CSV file.
+    /// The CSV or Parquet file.
     #[schema(value_type = Option<String>, format = Binary)]
     file: Option<Vec<u8>>,
     /// Instead: the path of a file on the server's machine, below a folder that `data_folders` allows.
@@ -48,7 +48,7 @@ pub async fn list(
     Ok(Json(super::list(&app, &actor, &filter).await?))
 }
 
-/// Add a data set: upload a CSV file, or name one that stays where it is.
+/// Add a data set: upload a CSV or Parquet file, or name one that stays where it is.
 #[utoipa::path(post, path = "/datasets", tag = "Training", operation_id = "create_dataset",
     request_body(content = DatasetForm, content_type = "multipart/form-data"),
     responses((status = 201, body = DatasetDetail), (status = 401, body = Problem), (status = 403, body = Problem),

@@ -18,6 +18,8 @@ const CHUNK: usize = 1 << 20;
 /// What a file holds.
 #[derive(Debug)]
 pub struct Survey {
+    /// How it is written: `csv` or `parquet`.
+    pub format: &'static str,
     /// Its digest.
     pub digest: Digest,
     /// How many rows it has.
@@ -34,23 +36,24 @@ pub struct Survey {
 /// `invalid` with the field and the line at fault, if it is no table.
 pub async fn survey(app: &App, path: PathBuf, field: &'static str) -> Result<Survey> {
     let _turn = app.training.reading.acquire().await.map_err(Error::internal)?;
-    tokio::task::spawn_blocking(move || read(&path, field)).await.map_err(Error::internal)?
+    // A reader that gives up on a file that is not what it says has found that out, and no more.
+    let read = tokio::task::spawn_blocking(move || read(&path, field)).await;
+    read.unwrap_or_else(|_| Err(Error::field(field, "The file is damaged; it cannot be read as a table.")))
 }
 
 fn read(path: &Path, field: &'static str) -> Result<Survey> {
     let refuse = |cause: std::io::Error| Error::field(field, format!("The file cannot be read: {cause}."));
     let mut file = File::open(path).map_err(refuse)?;
-    let mut magic = [0; 4];
-    if file.read(&mut magic).map_err(refuse)? == 4 && magic == *b"PAR1" {
-        return Err(Error::field(field, "This is a Parquet file. Only CSV is read here; export the table as CSV."));
-    }
+    let mut magic = Vec::new();
+    (&file).take(4).read_to_end(&mut magic).map_err(refuse)?;
+    let format = if magic == b"PAR1" { "parquet" } else { "csv" };
     let digest = hash_file(&mut file).map_err(refuse)?;
-    let table = Table::read(file).map_err(|cause| Error::field(field, cause.sentence))?;
+    let table = Table::read_file(file).map_err(|cause| Error::field(field, cause.sentence))?;
     if table.rows == 0 {
-        return Err(Error::field(field, "The file has no row below its first line."));
+        return Err(Error::field(field, "The file has no row below the names of its columns."));
     }
     let rows = i64::try_from(table.rows).unwrap_or(i64::MAX);
-    Ok(Survey { digest, rows, columns: Columns::inferred(&table.columns), preview: Preview(table.preview) })
+    Ok(Survey { format, digest, rows, columns: Columns::inferred(&table.columns), preview: Preview(table.preview) })
 }
 
 fn hash_file(file: &mut File) -> std::io::Result<Digest> {

@@ -27,12 +27,13 @@ pub struct New<'a> {
 pub async fn insert(tx: &mut Tx, new: New<'_>, now: DateTime<Utc>) -> Result<DatasetId, DbError> {
     Query::new(
         "INSERT INTO datasets (name, description, digest, location, format, row_count, columns, preview, created_by_id, created_at)
-         VALUES ($1, $2, $3, $4, 'csv', $5, $6, $7, $8, $9) RETURNING dataset_id",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING dataset_id",
     )
     .bind(new.name)
     .bind(new.description)
     .bind(new.survey.digest.as_str())
     .bind(new.location)
+    .bind(new.survey.format)
     .bind(new.survey.rows)
     .bind(new.survey.columns.clone())
     .bind(new.survey.preview.clone())

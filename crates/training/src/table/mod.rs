@@ -1,4 +1,4 @@
-//! A table with typed columns, read from CSV.
+//! A table with typed columns, read from CSV or Parquet.
 //!
 //! The types are found from the values: a column is of numbers, booleans or dates if every value is, otherwise of
 //! text. Empty cells and the words `NA`, `N/A`, `NaN`, `null` and `?` are missing values.
@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+mod parquet;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
-//! Reads a table from CSV in two passes: the first finds types and counts, the second keeps the values.
+//! Reads a table in two passes: the first finds types and counts, the second keeps the values.
 //!
 //! Two passes rather than one, so that no cell is kept as text that turns out to be a number.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::{BufRead, BufReader, Read, Seek};
 
@@ -10,7 +11,7 @@ use csv::{ReaderBuilder, StringRecord};
 
 use super::{
     Column, Kind, MAX_CATEGORIES, MAX_CELLS, MAX_COLUMNS, MAX_DISTINCT, MAX_LINE, MAX_ROWS, MAX_TEXT, MISSING,
-    PREVIEW_CHARACTERS, PREVIEW_ROWS, Table, Values, is_boolean, is_date, number_in, value_of,
+    PREVIEW_CHARACTERS, PREVIEW_ROWS, Table, Values, is_boolean, is_date, number_in, parquet, value_of,
 };
 use crate::error::{Error, ErrorCode};
 
@@ -22,9 +23,24 @@ impl Table {
     /// `table_unreadable`, `table_invalid` and `table_too_large`, with line and column where there is one.
     pub fn read(mut source: impl Read + Seek) -> Result<Self, Error> {
         let separator = separator_of(&mut source)?;
+        Self::gather(|visit| each_row(&mut source, separator, visit))
+    }
+
+    /// Reads a file, CSV or Parquet; its first bytes tell which.
+    ///
+    /// # Errors
+    /// As of [`Table::read`]; of a Parquet file also `table_invalid` for columns of lists and records.
+    pub fn read_file(mut file: File) -> Result<Self, Error> {
+        let mut magic = Vec::new();
+        file.rewind().and_then(|()| (&file).take(4).read_to_end(&mut magic)).map_err(unreadable)?;
+        if magic == parquet::MAGIC { Self::gather(|visit| parquet::each_row(&file, visit)) } else { Self::read(file) }
+    }
+
+    /// Goes through all rows twice.
+    fn gather(mut each_row: impl FnMut(&mut dyn FnMut(&StringRecord)) -> Result<Rows, Error>) -> Result<Self, Error> {
         let mut surveys = Vec::new();
         let mut preview = Vec::new();
-        let rows = each_row(&mut source, separator, |row| {
+        let rows = each_row(&mut |row| {
             surveys.resize_with(row.len(), Survey::new);
             surveys.iter_mut().zip(row).for_each(|(survey, cell)| survey.look_at(cell));
             if preview.len() < PREVIEW_ROWS {
@@ -34,7 +50,7 @@ impl Table {
         surveys.resize_with(rows.names.len(), Survey::new);
         let mut values: Vec<Values> = surveys.iter().map(|survey| survey.room(rows.count)).collect();
         let mut places: Vec<HashMap<String, u32>> = vec![HashMap::new(); surveys.len()];
-        let again = each_row(&mut source, separator, |row| {
+        let again = each_row(&mut |row| {
             let columns = values.iter_mut().zip(&mut places).zip(row);
             columns.for_each(|((values, places), cell)| values.push(places, value_of(cell)));
         })?;
@@ -52,9 +68,19 @@ fn shown(cell: &str) -> Option<String> {
 }
 
 /// What one pass saw.
-struct Rows {
-    names: Vec<String>,
-    count: usize,
+pub struct Rows {
+    pub names: Vec<String>,
+    pub count: usize,
+}
+
+/// Whether a table has more rows or cells than are allowed.
+pub fn too_many(rows: usize, columns: usize) -> bool {
+    rows > MAX_ROWS || rows * columns > MAX_CELLS
+}
+
+pub fn too_large() -> Error {
+    let sentence = format!("The table is too large: {MAX_ROWS} rows and {MAX_CELLS} cells are allowed.");
+    Error::new(ErrorCode::TableTooLarge, sentence)
 }
 
 /// The separator that the first line has most of; a comma where it has none.
@@ -76,7 +102,7 @@ fn separator_of(source: &mut (impl Read + Seek)) -> Result<u8, Error> {
 fn each_row(
     source: &mut (impl Read + Seek),
     separator: u8,
-    mut visit: impl FnMut(&StringRecord),
+    visit: &mut dyn FnMut(&StringRecord),
 ) -> Result<Rows, Error> {
     source.rewind().map_err(unreadable)?;
     let mut reader =
@@ -87,17 +113,15 @@ fn each_row(
     while reader.read_record(&mut row).map_err(|cause| invalid(&cause, &names))? {
         reader.get_mut().taken = 0;
         count += 1;
-        if count > MAX_ROWS || count * names.len() > MAX_CELLS {
-            let sentence = format!("The table is too large: {MAX_ROWS} rows and {MAX_CELLS} cells are allowed.");
-            let line = row.position().map_or(0, csv::Position::line);
-            return Err(Error::new(ErrorCode::TableTooLarge, sentence).at_line(line));
+        if too_many(count, names.len()) {
+            return Err(too_large().at_line(row.position().map_or(0, csv::Position::line)));
         }
         visit(&row);
     }
     Ok(Rows { names, count })
 }
 
-fn names_in(header: &StringRecord) -> Result<Vec<String>, Error> {
+pub fn names_in(header: &StringRecord) -> Result<Vec<String>, Error> {
     let refused = |sentence: String| Err(Error::new(ErrorCode::TableInvalid, sentence).at_line(1));
     if header.is_empty() {
         return refused("The file is empty; the first line must name the columns.".to_owned());
@@ -118,7 +142,7 @@ fn names_in(header: &StringRecord) -> Result<Vec<String>, Error> {
     Ok(header.iter().map(|name| name.trim().to_owned()).collect())
 }
 
-fn unreadable(cause: std::io::Error) -> Error {
+pub fn unreadable(cause: std::io::Error) -> Error {
     Error::new(ErrorCode::TableUnreadable, format!("The file cannot be read: {cause}."))
 }
 

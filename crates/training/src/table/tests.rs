@@ -105,3 +105,44 @@ proptest! {
         }
     }
 }
+
+/// A file of the product's tests.
+fn file(name: &str) -> std::fs::File {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data");
+    std::fs::File::open(format!("{folder}/{name}")).unwrap()
+}
+
+#[test]
+fn a_parquet_file_is_the_same_table_as_the_csv_file_that_it_was_made_of() {
+    let (csv, parquet) = (
+        Table::read_file(file("german-credit.csv")).unwrap(),
+        Table::read_file(file("german-credit.parquet")).unwrap(),
+    );
+    assert_eq!((parquet.rows, &parquet.columns, &parquet.preview), (csv.rows, &csv.columns, &csv.preview));
+    assert_eq!(format!("{:?}", parquet.values), format!("{:?}", csv.values));
+}
+
+#[test]
+fn every_kind_of_a_parquet_column_is_read_and_lists_are_refused() {
+    let table = Table::read_file(file("kinds.parquet")).unwrap();
+    let kinds: Vec<_> =
+        table.columns.iter().map(|column| (column.name.as_str(), column.kind, column.missing)).collect();
+    assert_eq!(
+        kinds,
+        [
+            ("when", Kind::Date, 1),
+            ("at", Kind::Date, 0),
+            ("us", Kind::Date, 0),
+            ("small", Kind::Number, 1),
+            ("f32", Kind::Number, 1),
+            ("whole", Kind::Number, 0),
+            ("good", Kind::Boolean, 0),
+            ("text", Kind::Text, 1),
+        ]
+    );
+    assert_eq!((table.columns[3].min, table.columns[4].max), (Some(1e-300), Some(0.2)));
+    let refused = Table::read_file(file("list.parquet")).unwrap_err();
+    assert!(refused.sentence.contains("“l” holds lists"), "{refused}");
+    let refused = Table::read_file(file("zstd.parquet")).unwrap_err();
+    assert!(refused.sentence.contains("Snappy"), "{refused}");
+}
