@@ -281,6 +281,8 @@ impl Conn<'_> {
 pub struct Query {
     sql: Cow<'static, str>,
     values: Vec<Value>,
+    /// How many values the rows brought that came first: each stands in the text once, in this order.
+    in_order: usize,
     lock: bool,
 }
 
@@ -329,7 +331,7 @@ impl Query {
 
     /// A statement in the dialect both engines speak.
     pub fn new(sql: &'static str) -> Self {
-        Self { sql: Cow::Borrowed(sql), values: Vec::new(), lock: false }
+        Self { sql: Cow::Borrowed(sql), values: Vec::new(), in_order: 0, lock: false }
     }
 
     /// Gives the next parameter its value: the first call fills `$1`, the second `$2`, …
@@ -356,6 +358,7 @@ impl Query {
     /// Appends rows of values, `($1, $2), ($3, $4), …`: for numbers that must be kept to the last bit, which a list in
     /// JSON does not promise on SQLite. A text for each number of rows is planned and kept; see [`portions`].
     pub fn rows(mut self, rows: impl IntoIterator<Item = impl IntoIterator<Item = Value>>) -> Self {
+        let only = self.values.is_empty();
         let sql = self.sql.to_mut();
         for (row, values) in rows.into_iter().enumerate() {
             sql.push_str(if row == 0 { " (" } else { ", (" });
@@ -365,6 +368,7 @@ impl Query {
             }
             sql.push(')');
         }
+        self.in_order = if only { self.values.len() } else { 0 };
         self
     }
 
@@ -430,11 +434,14 @@ impl Query {
     }
 
     fn sqlite(self) -> Result<sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>, DbError> {
+        let in_order = !self.values.is_empty() && self.in_order == self.values.len();
         let mut arguments = SqliteArguments::default();
         for value in self.values {
             value.add_to(&mut arguments).map_err(DbError::Encode)?;
         }
-        Ok(sqlx::query_with(AssertSqlSafe(self.sql).into_sql_str(), arguments))
+        // SQLite looks a parameter with a name, as $1 is, up among all others: thousands of them take a while.
+        let sql = if in_order { Cow::Owned(unnamed(&self.sql)) } else { self.sql };
+        Ok(sqlx::query_with(AssertSqlSafe(sql).into_sql_str(), arguments))
     }
 
     fn postgres(self, locks: bool) -> Result<sqlx::query::Query<'static, sqlx::Postgres, PgArguments>, DbError> {
@@ -449,6 +456,17 @@ impl Query {
         }
         Ok(sqlx::query_with(AssertSqlSafe(sql).into_sql_str(), arguments))
     }
+}
+
+/// The text with `?` for each parameter.
+fn unnamed(sql: &str) -> String {
+    let mut parts = sql.split('$');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push('?');
+        text.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    text
 }
 
 /// Cuts rows into portions of a power of two, at most 512: so [`Query::rows`] makes ten texts and not one for each length.
