@@ -1,0 +1,13 @@
+//! Has the linker make the release binary small.
+
+use std::env;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let is = |name: &str, value: &str| env::var(name).as_deref() == Ok(value);
+    let gnu_linux = is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu");
+    // Rust's own linker, the default on this target, keeps functions that are alike once.
+    if is("PROFILE", "release") && gnu_linux && is("CARGO_CFG_TARGET_ARCH", "x86_64") {
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    }
+}
