@@ -60,7 +60,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let training = tokio::spawn(training::run::keep_running(app.clone()));
     let expiry = tokio::spawn(crate::approvals::keep_expiring(app.clone()));
     let unused = tokio::spawn(crate::releases::keep_expiring(app.clone()));
-    println!("Countersign is ready at http://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    println!("Countersign is ready at http://{address}");
+    if config.demo {
+        println!("First steps: http://{address}/start");
+    }
     serve(listener, &app).await?;
     relay.abort();
     expiry.abort();
