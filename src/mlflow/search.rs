@@ -141,6 +141,11 @@ impl Search {
         Ok(Self { of, clauses, keys })
     }
 
+    /// Whether its order begins with a metric that it filters by, so that one index finds and sorts.
+    pub fn is_led_by_metric(&self) -> bool {
+        matches!(self.keys.first(), Some(SortKey { joined: Some((_, _, true)), .. }))
+    }
+
     /// Appends the tables that the order needs: behind the statement's own, before its WHERE.
     pub fn joins(&self, mut query: Query) -> Query {
         for key in &self.keys {
