@@ -27,8 +27,10 @@ pub struct StartFilter {
 pub struct Step {
     title: &'static str,
     says: &'static str,
-    /// Who does it, and as whom in the demo.
+    /// Who does it.
     who: &'static str,
+    /// As whom in the demo.
+    in_demo: &'static str,
     done: bool,
     /// Where it is done, or what came of it.
     href: Option<String>,
@@ -41,6 +43,7 @@ struct StartPage {
     shell: Shell,
     job: Option<JobView>,
     steps: Vec<Step>,
+    demo: bool,
 }
 
 impl StartPage {
@@ -73,7 +76,12 @@ pub async fn show(
         None => "/training/jobs/new?name=First+run".to_owned(),
     };
     let steps = steps(job.as_ref(), way.as_ref(), train);
-    html(&StartPage { shell: Shell::new(&app, &visitor, "start", "First steps").await?, job, steps })
+    html(&StartPage {
+        shell: Shell::new(&app, &visitor, "start", "First steps").await?,
+        job,
+        steps,
+        demo: app.settings.demo,
+    })
 }
 
 /// The steps, with what is done of them; `train` is where a training is asked for.
@@ -81,7 +89,7 @@ fn steps(job: Option<&JobView>, way: Option<&Way>, train: String) -> Vec<Step> {
     let at_job = job.map(|job| format!("/training/jobs/{}", job.job_id));
     let version = way.map(|way| way.version_id);
     let complete = job.is_some_and(|job| job.state == JobState::Complete);
-    let tried = way.is_some_and(|way| way.tried_id.is_some());
+    let tried = way.is_some_and(|way| way.tried);
     let validated = way.is_some_and(|way| way.validation_state == Some(ValidationState::Approved));
     let request = way.and_then(|way| way.request_id).map(|request| format!("/validations/{request}"));
     let release = way.and_then(|way| way.release_id).map(|release| format!("/releases/{release}"));
@@ -90,7 +98,8 @@ fn steps(job: Option<&JobView>, way: Option<&Way>, train: String) -> Vec<Step> {
         Step {
             title: "Train",
             says: "Choose a model that you own and the data set; the rest can stay. Watch its loss fall.",
-            who: "The model’s owner or developer; in the demo Anna or Mia.",
+            who: "The model’s owner or developer.",
+            in_demo: "Anna or Mia",
             done: complete,
             href: at_job.clone().filter(|_| complete).or(Some(train)),
             action: if complete { "See the job" } else { "New training job" },
@@ -99,6 +108,7 @@ fn steps(job: Option<&JobView>, way: Option<&Way>, train: String) -> Vec<Step> {
             title: "Deploy into development",
             says: "On the job’s page, choose a development environment: the artifact becomes a version, and serves.",
             who: "Whoever trained it.",
+            in_demo: "Anna or Mia",
             done: tried,
             href: at_job.clone().filter(|_| complete),
             action: if tried { "See where it serves" } else { "Go to the job" },
@@ -106,15 +116,17 @@ fn steps(job: Option<&JobView>, way: Option<&Way>, train: String) -> Vec<Step> {
         Step {
             title: "Ask it",
             says: "The job’s page has a request to copy: a row of the data, answered with a probability by the endpoint.",
-            who: "Anybody on this machine.",
-            done: tried,
+            who: "Whoever reaches the endpoint.",
+            in_demo: "you, in a terminal",
+            done: way.is_some_and(|way| way.asked),
             href: at_job.filter(|_| tried),
             action: "Copy the request",
         },
         Step {
             title: "Have it validated",
             says: "Ask for the validation of the version. A validator works on it, and the approvers decide in the inbox.",
-            who: "In the demo Viktor validates, Grace gives the global approval.",
+            who: "The owner asks; a validator and the approvers decide.",
+            in_demo: "Anna asks, Viktor validates, Grace approves",
             done: validated,
             href: request.or_else(|| version.map(|version| format!("/validations/new?version_id={version}"))),
             action: if way.is_some_and(|way| way.request_id.is_some()) {
@@ -126,7 +138,8 @@ fn steps(job: Option<&JobView>, way: Option<&Way>, train: String) -> Vec<Step> {
         Step {
             title: "Release into production",
             says: "Preview what will change, ask for the release; somebody else reads the same and approves.",
-            who: "In the demo Anna or Omar asks, Grace approves.",
+            who: "The owner or an operator asks; the environment’s approvers decide.",
+            in_demo: "Anna or Omar asks, Grace approves",
             done: serving.is_some(),
             href: release
                 .or_else(|| version.filter(|_| validated).map(|version| format!("/releases/new?version_id={version}"))),
@@ -136,6 +149,7 @@ fn steps(job: Option<&JobView>, way: Option<&Way>, train: String) -> Vec<Step> {
             title: "Ratify",
             says: "What serves in production waits for the owner’s countersignature: one click, with the evidence beside it.",
             who: "The model’s owner.",
+            in_demo: "Anna",
             done: way.is_some_and(|way| way.ratified),
             href: serving.map(|_| "/my-deployment-tasks".to_owned()),
             action: "My deployment tasks",

@@ -48,6 +48,13 @@ async fn a_newcomer_trains_deploys_and_takes_a_model_to_production() {
         faults.extend(violations(anna, address).await);
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+    // What the endpoint counts is read every few seconds.
+    let started = Instant::now();
+    while !anna.text("#step-3").await.contains("Done") {
+        assert!(started.elapsed() < PATIENCE, "{}", anna.text("#steps").await);
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        anna.goto("/start").await;
+    }
     anna.wait_text("main", "That is the whole way").await;
     anna.click("p a[href^='/training/jobs/']").await;
     anna.click("dl a[href^='/models/']").await;

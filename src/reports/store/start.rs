@@ -11,8 +11,10 @@ pub struct Way {
     pub version_number: String,
     pub request_id: Option<RequestId>,
     pub validation_state: Option<ValidationState>,
-    /// The last deployment that serves it in development.
-    pub tried_id: Option<DeploymentId>,
+    /// Whether it ever served in development.
+    pub tried: bool,
+    /// Whether it was ever asked there, as counted by the endpoint.
+    pub asked: bool,
     /// Its last release into production that came to something, or still can.
     pub release_id: Option<ReleaseId>,
     /// The last deployment that serves it in production.
@@ -23,8 +25,11 @@ pub struct Way {
 pub async fn way(db: &Db, job: JobId) -> Result<Option<Way>, DbError> {
     Query::new(
         "SELECT v.version_id, v.number AS version_number, q.request_id, q.state AS validation_state,
-                (SELECT MAX(d.deployment_id) FROM deployments d JOIN environments e ON e.environment_id = d.environment_id
-                 WHERE d.version_id = v.version_id AND d.state = 'active' AND e.stage = 'development') AS tried_id,
+                EXISTS (SELECT 1 FROM deployments d JOIN environments e ON e.environment_id = d.environment_id
+                 WHERE d.version_id = v.version_id AND d.active_at IS NOT NULL AND e.stage = 'development') AS tried,
+                EXISTS (SELECT 1 FROM deployments d JOIN environments e ON e.environment_id = d.environment_id
+                 JOIN deployment_statistics s ON s.deployment_id = d.deployment_id
+                 WHERE d.version_id = v.version_id AND s.requests > 0 AND e.stage = 'development') AS asked,
                 (SELECT MAX(r.release_id) FROM releases r JOIN environments e ON e.environment_id = r.environment_id
                  WHERE r.version_id = v.version_id AND e.stage = 'production'
                      AND r.lifecycle_state IN ('pending_approval', 'approved', 'applying', 'applied')) AS release_id,
