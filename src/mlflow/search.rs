@@ -162,9 +162,12 @@ impl Search {
     /// # Errors
     /// `invalid` for a foreign cursor.
     pub fn conditions(&self, mut query: Query, cursor: Option<&str>) -> Result<Query> {
-        for clause in &self.clauses {
+        let (belonging, own): (Vec<&Clause>, Vec<&Clause>) =
+            self.clauses.iter().partition(|one| self.is_belonging(one));
+        for clause in own {
             query = self.condition(query, clause);
         }
+        query = self.all_of(query, &belonging);
         let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) else { return Ok(query) };
         let values: Vec<KeyValue> = read_cursor(cursor)?;
         if values.len() != self.keys.len() {
@@ -175,6 +178,40 @@ impl Search {
             query = self.behind(query, &values, end);
         }
         Ok(query.push(")"))
+    }
+
+    /// Where the value of a metric stands that is both filtered and sorted by.
+    fn joined(&self, subject: &Subject) -> Option<&'static str> {
+        let is_joined = |key: &&SortKey| key.subject == *subject && matches!(key.joined, Some((_, _, true)));
+        self.keys.iter().find(is_joined).map(|key| key.sql)
+    }
+
+    /// Whether a clause asks for a tag, parameter or metric that a thing has, beside what is joined.
+    fn is_belonging(&self, clause: &Clause) -> bool {
+        match &clause.subject {
+            Subject::Tag(name) if name == IS_PROMPT => false,
+            Subject::Tag(_) | Subject::Param(_) | Subject::Metric(_) => {
+                clause.test != Test::Exists(false) && self.joined(&clause.subject).is_none()
+            }
+            Subject::Attribute(_) | Subject::Dataset(_) => false,
+        }
+    }
+
+    /// Appends that a thing has all of these. Lists of keys in the order of an index are merged in one pass, whichever is
+    /// the longest; conditions one after another would look up each key of the first.
+    fn all_of(&self, mut query: Query, clauses: &[&Clause]) -> Query {
+        for (at, clause) in clauses.iter().enumerate() {
+            query = match at {
+                0 => query.push(" AND ").push(self.of.key).push(" IN ("),
+                _ => query.push(" INTERSECT "),
+            };
+            query = having(query, self.of, clause);
+        }
+        match clauses.len() {
+            0 => query,
+            1 => query.push(")"),
+            _ => query.push(" ORDER BY 1)"),
+        }
     }
 
     /// Appends: or equal to the cursor in the keys before `end`, and behind it there. What has no value comes last.
@@ -234,14 +271,10 @@ impl Search {
                 let query = query.push(" FROM ").push(of.tags.unwrap_or_default()).push(" WHERE name = ").param(name);
                 query.push(" AND value = 'true')")
             }
-            Subject::Metric(_) => match self.keys.iter().find(|key| key.subject == clause.subject) {
-                Some(SortKey { sql, joined: Some((_, _, true)), .. }) => {
-                    attribute(query.push(" AND "), Field::Int(sql), &clause.test)
-                }
-                _ => named_condition(query, of, of.metrics, clause),
+            Subject::Metric(_) | Subject::Param(_) | Subject::Tag(_) => match self.joined(&clause.subject) {
+                Some(sql) => attribute(query.push(" AND "), Field::Int(sql), &clause.test),
+                None => having(query.push(" AND ").push(of.key).push(" NOT IN ("), of, clause).push(")"),
             },
-            Subject::Param(_) => named_condition(query, of, of.params, clause),
-            Subject::Tag(_) => named_condition(query, of, of.tags, clause),
         }
     }
 }
@@ -252,16 +285,20 @@ fn read_cursor(text: &str) -> Result<Vec<KeyValue>> {
     cursor.ok().and_then(|cursor| cursor.keys().ok()).ok_or_else(|| wrong("The page_token is not of this search."))
 }
 
-/// A condition on a table of names and values.
-fn named_condition(query: Query, of: &Searched, table: Option<&'static str>, clause: &Clause) -> Query {
-    let (Some(table), Some(name)) = (table, named(&clause.subject)) else { return query };
-    let without = clause.test == Test::Exists(false);
-    let query = query.push(" AND ").push(of.key).push(if without { " NOT IN (SELECT " } else { " IN (SELECT " });
-    let query = query.push(of.column).push(" FROM ").push(table).push(" WHERE name = ").param(name);
-    if matches!(clause.test, Test::Exists(_)) {
-        return query.push(")");
+/// Appends the keys of what has a tag, parameter or metric that fits.
+fn having(query: Query, of: &Searched, clause: &Clause) -> Query {
+    let (table, name) = match &clause.subject {
+        Subject::Metric(name) => (of.metrics, name),
+        Subject::Param(name) => (of.params, name),
+        Subject::Tag(name) => (of.tags, name),
+        Subject::Attribute(name) | Subject::Dataset(name) => (None, name),
+    };
+    let query = query.push("SELECT ").push(of.column).push(" FROM ").push(table.unwrap_or_default());
+    let query = query.push(" WHERE name = ").param(name);
+    match clause.test {
+        Test::Exists(_) => query,
+        _ => attribute(query.push(" AND "), Field::Text("value"), &clause.test),
     }
-    attribute(query.push(" AND "), Field::Text("value"), &clause.test).push(")")
 }
 
 /// A condition on a column.

@@ -272,7 +272,7 @@ pub struct Versions {
     next_page_token: Option<String>,
 }
 
-/// Finds versions: two statements, whatever their number.
+/// Finds versions: three statements, whatever their number.
 ///
 /// # Errors
 /// `malformed` for a filter that cannot be understood.
