@@ -23,11 +23,12 @@ const MODELS: i64 = 1_000;
 const VERSIONS: i64 = 100_000;
 /// How much a batch holds: the most that either takes.
 const BATCH: usize = 1_000;
-/// How many runs are written to, and how many batches are ready.
+/// How many runs are written to, and how many batches are ready: enough for both measurements of a case.
 const WRITTEN: usize = 8;
-const BATCHES: usize = 400;
-/// How long one case lasts.
+const BATCHES: usize = 2 * MOST;
+/// How long one measurement lasts, and of how many requests at most.
 const SECONDS: f64 = 5.0;
+const MOST: usize = 600;
 
 /// One case: here and there, for one client and for four.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ pub fn compare() -> Vec<Compared> {
         let two = |address: &str, statements: &dyn Fn() -> f64, caller: &Caller| {
             let mut requests = requests(caller);
             [1, 4].map(|clients| {
-                measure(address, statements, &mut requests, Load { clients, seconds: SECONDS, most: 100_000 })
+                measure(address, statements, &mut requests, Load { clients, seconds: SECONDS, most: MOST })
             })
         };
         let here = two(&ours.address, &|| ours.statements(), &admin);
@@ -208,6 +209,9 @@ const FILL_THEIRS: &str = "
                'Model ' || ((i - 1) / 2 / 100 + 1), (i - 1) / 2 % 100 + 1 FROM n;
     ANALYZE;";
 
+/// What its processes use in two seconds when nobody asks them, at most, in hundredths of a second.
+const RESTING: u64 = 20;
+
 /// MLflow's own server, of PyPI, as `mlflow server` starts it: without accounts, and with as many workers as it likes.
 #[derive(Debug)]
 struct Theirs {
@@ -265,6 +269,30 @@ impl Theirs {
             assert!(started.elapsed() < Duration::from_secs(120), "MLflow's server is not ready");
             std::thread::sleep(Duration::from_millis(200));
         }
+        // The first worker answers while the others still load: what is measured meanwhile shares the machine with them.
+        let mut before = self.ticks();
+        loop {
+            std::thread::sleep(Duration::from_secs(2));
+            let ticks = self.ticks();
+            if ticks - before < RESTING {
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(180), "MLflow's server does not come to rest");
+            before = ticks;
+        }
+    }
+
+    /// The processor time that its processes have used, in hundredths of a second.
+    fn ticks(&self) -> u64 {
+        let group = self.child.id().to_string();
+        let ticks = |entry: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+            // Behind the name, which may hold anything: state, parent, group, …, and as 12th and 13th the times.
+            let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+            let is_its = fields.get(2) == Some(&group.as_str());
+            is_its.then(|| [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<u64>().ok()).sum::<u64>())
+        };
+        std::fs::read_dir("/proc").expect("processes are listed").filter_map(ticks).sum()
     }
 }
 
