@@ -76,6 +76,19 @@ pub fn bytes(size: i64) -> String {
     }
 }
 
+/// A time in seconds as people read it: `40 ms`, `1.4 s`, `12 s`, `3 min 5 s`, `2 h 4 min`.
+#[must_use]
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as i64;
+    match whole {
+        _ if seconds < 0.9995 => format!("{:.0} ms", seconds.max(0.0) * 1000.0),
+        _ if seconds < 9.95 => format!("{seconds:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
 /// A date, or a dash where there is none.
 #[must_use]
 pub fn date_or_dash(date: Option<&NaiveDate>) -> String {
@@ -113,5 +126,17 @@ pub fn cell(text: &str) -> String {
         format!("'{text}")
     } else {
         text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn a_duration_keeps_what_matters_of_it() {
+        let times = [0.0, 0.038, 0.9994, 0.9996, 9.94, 9.96, 59.4, 185.0, 7440.0];
+        let words = times.map(duration);
+        assert_eq!(words, ["0 ms", "38 ms", "999 ms", "1.0 s", "9.9 s", "10 s", "59 s", "3 min 5 s", "2 h 4 min"]);
     }
 }

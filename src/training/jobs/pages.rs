@@ -75,7 +75,7 @@ impl ListPage {
     }
 
     fn lasted(&self, job: &JobView) -> String {
-        duration(job, self.now)
+        lasted(job, self.now)
     }
 
     /// How far a job is, in few words.
@@ -94,26 +94,14 @@ impl ListPage {
 }
 
 /// How long a job took, or takes by now.
-fn duration(job: &JobView, now: DateTime<Utc>) -> String {
+pub fn lasted(job: &JobView, now: DateTime<Utc>) -> String {
     let Some(started) = job.started_at else { return "–".to_owned() };
-    seconds((job.finished_at.unwrap_or(now) - started).num_milliseconds() as f64 / 1000.0)
-}
-
-/// A time as people read it: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 4 min`.
-#[must_use]
-pub fn seconds(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as i64;
-    match whole {
-        _ if seconds < 10.0 => format!("{:.1} s", seconds.max(0.0)),
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-    }
+    format::duration((job.finished_at.unwrap_or(now) - started).num_milliseconds() as f64 / 1000.0)
 }
 
 impl ShowPage {
     fn lasted(&self) -> String {
-        duration(&self.job, self.now)
+        lasted(&self.job, self.now)
     }
 
     fn can_stop(&self) -> bool {
@@ -134,7 +122,7 @@ impl ShowPage {
     }
 
     fn cpu(&self) -> String {
-        self.job.cpu_seconds.map_or_else(|| "–".to_owned(), seconds)
+        self.job.cpu_seconds.map_or_else(|| "–".to_owned(), format::duration)
     }
 
     fn memory(&self) -> String {

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::jobs::{self, JobView};
 use super::points::{self, Latest, Recorded};
@@ -146,20 +146,12 @@ impl Monitor<'_> {
         Some((share * 100.0).clamp(0.0, 100.0).round())
     }
 
-    fn of(&self, done: &Option<i64>, all: &Option<i64>) -> String {
-        match (done, all) {
-            (Some(done), Some(all)) => format!("{} of {}", format::thousands(*done), format::thousands(*all)),
-            (Some(done), None) => format::thousands(*done),
-            _ => "–".to_owned(),
-        }
-    }
-
     fn count(&self, number: &i64) -> String {
         format::thousands(*number)
     }
 
     fn left(&self) -> String {
-        self.left.map_or_else(|| "–".to_owned(), jobs::pages::seconds)
+        self.left.map_or_else(|| "–".to_owned(), format::duration)
     }
 
     fn value(&self, value: &Option<f64>) -> String {
@@ -171,13 +163,11 @@ impl Monitor<'_> {
     }
 
     fn took(&self) -> String {
-        let Some(started) = self.job.started_at else { return "–".to_owned() };
-        let took: TimeDelta = self.job.finished_at.unwrap_or(self.now) - started;
-        jobs::pages::seconds(took.num_milliseconds() as f64 / 1000.0)
+        jobs::pages::lasted(self.job, self.now)
     }
 
     fn cost(&self) -> String {
-        self.job.cpu_seconds.map(jobs::pages::seconds).unwrap_or_default()
+        self.job.cpu_seconds.map(format::duration).unwrap_or_default()
     }
 
     fn memory(&self) -> String {
