@@ -105,6 +105,8 @@ both! {
         let queued = anna.post("/api/v1/training/jobs", job(&model, dataset)).await.expect(201).json();
         assert!(run_one(t.app(), "worker").await.unwrap());
         let here = format!("/training/jobs/{}", queued["job_id"]);
+        let list = anna.page("/training/jobs").await.ok();
+        assert_eq!(list.attributes("#jobs tbody td .btn", "href"), [format!("{here}#deployment")]);
         let page = anna.page(&here).await.ok();
         let form = "form[action$='/deploy']";
         let wrong = anna.submit(&page, form, &[("environment_id", "99")]).await.expect(422);
@@ -113,6 +115,8 @@ both! {
         assert_eq!(went.texts("[aria-labelledby=deployment] tbody th"), ["us-development"]);
         let again = anna.submit(&page, form, &[("environment_id", &development.to_string())]).await.expect(409);
         assert!(again.text("[role=alert]").contains("already has an active deployment"));
+        let list = anna.page("/training/jobs").await.ok();
+        assert_eq!((list.texts("#jobs tbody td a.mono"), list.has("#jobs tbody td .btn")), (vec!["1.0.0".to_owned()], false));
     }
 
     async fn a_stranger_deploys_nothing(t: T) {

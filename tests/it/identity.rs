@@ -401,6 +401,12 @@ both! {
         assert_eq!(made.headers["cache-control"], "no-store");
         let secret = made.text("#secret");
         with_token(&t, Method::GET, "/api/v1/me", &secret).await.ok();
+        assert!(!made.has("#connect"), "a token that reads keeps no runs");
+        let made = ben.submit(&account, "form[action='/account/tokens']", &[("name", "lab"), ("scope", "write")]).await.ok();
+        let connect = made.text("#connect pre");
+        let address = connect.split("set_tracking_uri(\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        assert!(address.starts_with("http") && !address.ends_with('/'), "{connect}");
+        assert!(connect.contains("the token above") && !connect.contains(&made.text("#secret")), "{connect}");
         let account = ben.page("/account").await.ok();
         assert!(account.text("#tokens").contains("nightly") && !account.html.contains(&secret));
         let after = ben.submit(&account, "form[action$='/revoke']", &[]).await.ok();

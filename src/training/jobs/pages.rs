@@ -78,6 +78,12 @@ impl ListPage {
         lasted(job, self.now)
     }
 
+    /// Whether a job made something that its model's owner can deploy; its page says whether this person may.
+    fn is_deployable(&self, job: &JobView) -> bool {
+        let made = job.state == JobState::Complete && job.artifact_digest.is_some();
+        self.may_train && made && job.model_id.is_some() && job.version_id.is_none()
+    }
+
     /// How far a job is, in few words.
     fn stands(&self, job: &JobView) -> String {
         match (job.state, job.queue_position) {

@@ -20,11 +20,10 @@ const COLUMNS: &str = "j.job_id, j.run_uuid, j.name, j.model_id, m.name AS model
     a.file_name AS artifact_name, j.code, j.created_at, j.started_at, j.finished_at, j.revision,
     CASE WHEN j.state = 'queued' THEN (SELECT COUNT(*) FROM training_jobs q WHERE q.state = 'queued'
         AND q.executor <> 'mlflow' AND q.deleted_at IS NULL AND q.job_id <= j.job_id) END AS queue_position,
-    (SELECT MIN(v.version_id) FROM versions v WHERE v.job_id = j.job_id) AS version_id,
-    EXISTS (SELECT 1 FROM versions v JOIN releases r ON r.version_id = v.version_id WHERE v.job_id = j.job_id) AS deployed";
+    v.version_id, v.number AS version_number, EXISTS (SELECT 1 FROM releases r WHERE r.version_id = v.version_id) AS deployed";
 const TABLES: &str = " FROM training_jobs j JOIN users u ON u.user_id = j.requested_by_id
     LEFT JOIN models m ON m.model_id = j.model_id LEFT JOIN datasets d ON d.dataset_id = j.dataset_id
-    LEFT JOIN artifacts a ON a.digest = j.artifact_digest ";
+    LEFT JOIN artifacts a ON a.digest = j.artifact_digest LEFT JOIN versions v ON v.job_id = j.job_id ";
 
 /// A job to be queued.
 #[derive(Debug)]

@@ -76,6 +76,8 @@ pub struct JobView {
     pub code: Option<String>,
     /// The version that it became.
     pub version_id: Option<VersionId>,
+    /// That version's number.
+    pub version_number: Option<String>,
     /// Whether a release of that version was ever asked for.
     pub deployed: bool,
     /// When it was asked for.
