@@ -120,7 +120,8 @@ impl Query {
         self
     }
 
-    /// Locks the rows read until the transaction ends.
+    /// Locks the rows read until the transaction ends. What refers to them can still be added: who locks two rows never
+    /// waits for somebody who refers to both.
     ///
     /// SQLite has no such clause and needs none: its write transaction is alone.
     pub fn for_update(mut self) -> Self {
@@ -185,7 +186,7 @@ impl Query {
         }
         let mut sql = self.sql;
         if locks {
-            sql.to_mut().push_str(" FOR UPDATE");
+            sql.to_mut().push_str(" FOR NO KEY UPDATE");
         }
         Ok(sqlx::query_with(AssertSqlSafe(sql).into_sql_str(), arguments))
     }

@@ -1,5 +1,8 @@
 //! Several people at once: exactly one wins, the others are told what happened, nothing is halved.
 
+use std::time::Duration;
+
+use countersign::db::Query;
 use countersign::identity::Role;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -265,4 +268,18 @@ both! {
         assert_eq!(having(&answers, 200) + having(&answers, 409), answers.len());
         t.everything_holds().await;
     }
+}
+
+/// On SQLite one writes at a time; on PostgreSQL a preview refers to a model and an environment that others have locked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_does_not_wait_for_who_decides() {
+    let t = T::postgres().await;
+    let scene = crate::releases::scene(&t, "development").await;
+    let version = crate::releases::version(&scene, "1.0").await;
+    let mut act = t.act().await;
+    for locked in ["SELECT model_id FROM models", "SELECT environment_id FROM environments"] {
+        Query::new(locked).for_update().all::<(i64,)>(&mut act.tx).await.unwrap();
+    }
+    let looked = tokio::time::timeout(Duration::from_secs(60), crate::releases::preview(&scene, &version)).await;
+    assert!(looked.is_ok(), "a preview waits for a lock that it does not need");
 }

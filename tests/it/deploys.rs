@@ -99,6 +99,24 @@ both! {
         t.everything_holds().await;
     }
 
+    async fn a_job_is_deployed_or_deleted_and_never_both(t: T) {
+        let (anna, model, dataset) = scene(&t).await;
+        let development = environment(&t, "development").await;
+        for _ in 0..4 {
+            let queued = anna.post("/api/v1/training/jobs", job(&model, dataset)).await.expect(201).json();
+            assert!(run_one(t.app(), "worker").await.unwrap());
+            let delete = anna.delete(&format!("/api/v1/training/jobs/{}", queued["job_id"]));
+            let (deployed, deleted) = tokio::join!(deploy(&anna, &queued, development), delete);
+            match deployed.status() {
+                200 => drop(deleted.refused(409, "job_deployed")),
+                _ => drop((deployed.refused(404, "not_found"), deleted.ok())),
+            }
+            work(&t).await;
+        }
+        let both = "SELECT COUNT(*) FROM job_deploys d JOIN training_jobs j ON j.job_id = d.job_id WHERE j.deleted_at IS NOT NULL";
+        assert_eq!(t.number(both).await, 0);
+    }
+
     async fn the_page_deploys_in_one_click_and_says_what_is_wrong(t: T) {
         let (anna, model, dataset) = scene(&t).await;
         let development = environment(&t, "development").await;

@@ -88,6 +88,26 @@ both! {
         assert!(search(&ada, "tags.`' OR 1=1 --` = ''' OR ''1''=''1'", &[], 5, "").await["runs"].is_null());
     }
 
+    async fn a_run_whose_version_was_released_is_evidence(t: T) {
+        let ada = t.admin().await;
+        t.region("UK").await;
+        ada.post(&format!("{API}/registered-models/create"), json!({ "name": "PD" })).await.ok();
+        let run = with_file(&ada, "model.onnx").await;
+        let source = json!({ "name": "PD", "source": format!("runs:/{run}/model"), "run_id": run });
+        ada.post(&format!("{API}/model-versions/create"), source).await.ok();
+        ada.post(&format!("{API}/runs/update"), json!({ "run_id": run, "status": "FINISHED" })).await.ok();
+        let place = json!({ "name": "uk-development", "region_id": 1, "stage": "development" });
+        let place = ada.post("/api/v1/environments", place).await.expect(201).json();
+        let delete = || ada.post(&format!("{API}/runs/delete"), json!({ "run_id": run }));
+        delete().await.ok();
+        ada.post(&format!("{API}/runs/restore"), json!({ "run_id": run })).await.ok();
+        let body = json!({ "environment_id": place["environment_id"] });
+        let deployed = ada.post("/api/v1/training/jobs/1/deploy", body).await.ok().json();
+        assert_eq!(deployed["release_id"], 1, "{deployed}");
+        refused(&delete().await, 400, "INVALID_STATE");
+        assert_eq!(ada.get(&format!("{API}/runs/get?run_id={run}")).await.ok().json()["run"]["info"]["lifecycle_stage"], "active");
+    }
+
     async fn a_production_alias_names_only_what_is_approved_and_files_are_sealed(t: T) {
         let ada = t.admin().await;
         t.region("UK").await;

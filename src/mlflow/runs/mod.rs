@@ -20,6 +20,7 @@ use crate::db;
 use crate::error::{Error, Result};
 use crate::identity::Actor;
 use crate::ids::{ExperimentId, JobId, ModelId, UserId};
+use crate::training::jobs;
 use crate::training::points::{self, Point};
 use crate::training::rules::{Executor, JobState};
 
@@ -225,7 +226,7 @@ fn active(held: &store::Held, run: &str) -> Result<()> {
 /// Hides a run, or shows it again.
 ///
 /// # Errors
-/// `not_found`, `forbidden`.
+/// `not_found`, `forbidden`, `job_deployed` if a release of what it made was asked for.
 pub async fn set_deleted(app: &App, actor: &Actor, run: &str, deleted: bool) -> Result<Done> {
     let mut act = Act::begin(app, &actor.who).await?;
     let held = hold(&mut act, actor, run).await?;
@@ -233,6 +234,9 @@ pub async fn set_deleted(app: &App, actor: &Actor, run: &str, deleted: bool) -> 
         return Err(wrong("This run is a training job of the server: delete it on its page."));
     }
     if held.deleted_at.is_some() != deleted {
+        if deleted {
+            jobs::refuse_evidence(&jobs::hold(&mut act, held.job_id).await?)?;
+        }
         let deleted_at = deleted.then_some(act.now);
         store::set_deleted(&mut act.tx, held.job_id, deleted_at).await?;
         let action = if deleted { "training.deleted" } else { "training.restored" };

@@ -143,16 +143,17 @@ async fn version_of(app: &App, actor: &Actor, job: &JobView) -> Result<VersionId
     let (model, digest) = ready(job)?;
     let mut act = Act::begin(app, &actor.who).await?;
     lock_models(&mut act.tx, &[model]).await?;
+    // Another may have deployed it since it was read, or made a version of it, or deleted it.
+    let job = jobs::hold(&mut act, job.job_id).await?;
     if let Some(live) = store::live(&mut act.tx, job.job_id).await?.first() {
         return Err(already(live));
     }
-    // Another may have made it since the job was read.
-    if let Some(version) = store::version(&mut act.tx, job.job_id).await? {
+    if let Some(version) = job.version_id {
         return Ok(version);
     }
     let latest = points::latest(&mut act.tx, &[job.job_id]).await?;
     let lineage = jobs::lineage(&mut act, job.job_id).await?;
-    let description = rules::description(job, &latest);
+    let description = rules::description(&job, &latest);
     let trained = Trained { job: Some(job.job_id), digest: &digest, description: &description, lineage };
     let version = versions::register(&mut act, actor, model, trained).await?;
     let says = json!({ "version_id": version, "artifact_digest": digest.as_str() });
@@ -192,6 +193,7 @@ async fn release(app: &App, actor: &Actor, job: &JobView, preview: &PreviewView)
     let body = ReleaseBody { preview_ref: Some(preview.preview_ref.clone()), ..ReleaseBody::default() };
     let says = json!({ "environment": preview.environment_name, "version_id": preview.version_id });
     let asked = releases::create_with(app, actor, body, async |act, release| {
+        jobs::hold(act, job.job_id).await?;
         let now = act.now;
         store::end_stale(&mut act.tx, job.job_id, now).await?;
         let noted = store::insert(&mut act.tx, job.job_id, release).await;

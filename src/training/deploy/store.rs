@@ -4,19 +4,11 @@ use chrono::{DateTime, Utc};
 
 use super::LiveDeploy;
 use crate::db::{Conn, DbError, Query, Tx};
-use crate::ids::{JobId, ReleaseId, VersionId};
+use crate::ids::{JobId, ReleaseId};
 
 /// Whether a release `r`, with its deployment `d`, is under way or serves.
 const LIVE: &str = "(r.lifecycle_state IN ('pending_approval', 'approved', 'applying')
     OR (r.lifecycle_state = 'applied' AND d.state <> 'retired' AND d.ended_at IS NULL))";
-
-pub async fn version(tx: &mut Tx, job: JobId) -> Result<Option<VersionId>, DbError> {
-    Query::new("SELECT version_id FROM versions WHERE job_id = $1")
-        .bind(job)
-        .optional::<(VersionId,)>(tx)
-        .await
-        .map(|row| row.map(|row| row.0))
-}
 
 /// The releases of a job's version that are under way or serve, the oldest first.
 pub async fn live(conn: impl Into<Conn<'_>>, job: JobId) -> Result<Vec<LiveDeploy>, DbError> {

@@ -106,7 +106,7 @@ async fn queue(
 pub async fn stop(app: &App, actor: &Actor, job: JobId) -> Result<JobDetail> {
     authorise(app, actor, job).await?;
     let mut act = Act::begin(app, &actor.who).await?;
-    let view = locked(&mut act, job).await?;
+    let view = hold(&mut act, job).await?;
     let now = act.now;
     match (view.state, view.executor) {
         (JobState::Running, Executor::Mlflow) => {
@@ -164,16 +164,11 @@ pub async fn retry(app: &App, actor: &Actor, job: JobId) -> Result<JobDetail> {
 pub async fn delete(app: &App, actor: &Actor, job: JobId) -> Result<JobView> {
     authorise(app, actor, job).await?;
     let mut act = Act::begin(app, &actor.who).await?;
-    let view = locked(&mut act, job).await?;
+    let view = hold(&mut act, job).await?;
     if view.state.is_open() {
         return Err(refused(&format!("The job is {}; stop it first.", view.state)));
     }
-    if view.deployed {
-        return Err(Error::new(
-            &error::JOB_DEPLOYED,
-            "A release of what it made was asked for, and the job is part of the evidence of that.",
-        ));
-    }
+    refuse_evidence(&view)?;
     let now = act.now;
     store::delete(&mut act.tx, job, now).await?;
     act.record(about("training.deleted", &view).before(&view));
@@ -182,7 +177,23 @@ pub async fn delete(app: &App, actor: &Actor, job: JobId) -> Result<JobView> {
     Ok(view)
 }
 
-async fn locked(act: &mut Act, job: JobId) -> Result<JobView> {
+/// Refuses to delete a job of whose versions a release was asked for.
+///
+/// # Errors
+/// `job_deployed`.
+pub fn refuse_evidence(job: &JobView) -> Result<()> {
+    if job.deployed {
+        let says = "A release of what it made was asked for, and the job is part of the evidence of that.";
+        return Err(Error::new(&error::JOB_DEPLOYED, says));
+    }
+    Ok(())
+}
+
+/// A job, locked: what is done with it until the act ends is done alone.
+///
+/// # Errors
+/// `not_found` if it was deleted.
+pub async fn hold(act: &mut Act, job: JobId) -> Result<JobView> {
     store::lock(&mut act.tx, job).await?;
     store::view(&mut act.tx, job).await?.ok_or_else(|| Error::not_found("training job", job))
 }

@@ -23,7 +23,7 @@ pub(super) mod pages;
 pub(super) mod store;
 mod view;
 
-pub use act::{create, delete, retry, stop};
+pub use act::{create, delete, hold, refuse_evidence, retry, stop};
 pub use view::{JobDetail, JobFilter, JobList, JobRow, JobView};
 
 /// The jobs that a person sees, the newest first.

@@ -20,7 +20,8 @@ const COLUMNS: &str = "j.job_id, j.run_uuid, j.name, j.model_id, m.name AS model
     a.file_name AS artifact_name, j.code, j.created_at, j.started_at, j.finished_at, j.revision,
     CASE WHEN j.state = 'queued' THEN (SELECT COUNT(*) FROM training_jobs q WHERE q.state = 'queued'
         AND q.executor <> 'mlflow' AND q.deleted_at IS NULL AND q.job_id <= j.job_id) END AS queue_position,
-    v.version_id, v.number AS version_number, EXISTS (SELECT 1 FROM releases r WHERE r.version_id = v.version_id) AS deployed";
+    v.version_id, v.number AS version_number, (EXISTS (SELECT 1 FROM releases r WHERE r.version_id = v.version_id)
+        OR EXISTS (SELECT 1 FROM versions w JOIN releases r ON r.version_id = w.version_id WHERE w.run_uuid = j.run_uuid)) AS deployed";
 const TABLES: &str = " FROM training_jobs j JOIN users u ON u.user_id = j.requested_by_id
     LEFT JOIN models m ON m.model_id = j.model_id LEFT JOIN datasets d ON d.dataset_id = j.dataset_id
     LEFT JOIN artifacts a ON a.digest = j.artifact_digest LEFT JOIN versions v ON v.job_id = j.job_id ";

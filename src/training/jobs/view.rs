@@ -78,7 +78,7 @@ pub struct JobView {
     pub version_id: Option<VersionId>,
     /// That version's number.
     pub version_number: Option<String>,
-    /// Whether a release of that version was ever asked for.
+    /// Whether a release of a version that it became was ever asked for; a run can have become several.
     pub deployed: bool,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
