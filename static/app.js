@@ -278,6 +278,22 @@ function startToast(toast) {
 }
 on("click", "[data-dismiss]", (_, button) => button.closest(".toast").remove());
 
+/** Where something is that MLflow's client links to, as MLflow's own page has it: `/#/experiments/1/runs/…`. */
+function placeOfMlflow() {
+  const [, kind, name, , run] = location.hash.split(/[/?]/);
+  if (kind === "experiments") return run ? `/training/runs/${run}` : "/training/jobs";
+  return kind === "models" && name ? `/models?q=${name}` : null;
+}
+
+function followMlflow() {
+  const place = placeOfMlflow();
+  const next = $("form[action='/sign-in'] [name=next]");
+  // Who has to sign in first is led there afterwards.
+  if (place && next) next.value = place;
+  else if (place) location.replace(place);
+}
+window.addEventListener("hashchange", followMlflow);
+
 // ---- Start -----------------------------------------------------------------------------------
 
 // Once the later scripts are there too.
@@ -292,4 +308,5 @@ document.addEventListener("DOMContentLoaded", () => {
   showTheme();
   settle();
   connect(false);
+  followMlflow();
 });

@@ -111,6 +111,7 @@ pub fn pages() -> Router<App> {
         .route("/training/jobs", get(jobs::pages::list).post(jobs::pages::create))
         .route("/training/jobs/new", get(jobs::pages::new))
         .route("/training/jobs/{id}", get(jobs::pages::show))
+        .route("/training/runs/{uuid}", get(jobs::pages::show_run))
         .route("/training/jobs/{id}/act", post(jobs::pages::act))
         .route("/training/jobs/{id}/deploy", post(deploy::pages::deploy))
         .route("/training/jobs/{id}/monitor", get(monitor::show))

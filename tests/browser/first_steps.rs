@@ -99,6 +99,11 @@ async fn train(desk: &Desk) -> String {
     anna.wait_for("form[action$='/deploy']").await;
     assert_eq!(anna.script("return window.stayed").await, true, "the page was loaded again");
     let job = anna.path().await.split('?').next().unwrap_or_default().to_owned();
+    let run = anna.text("#job dl dd.mono:last-of-type").await;
+    // As MLflow's client prints it.
+    anna.goto(&format!("/#/experiments/1/runs/{run}")).await;
+    anna.wait_text("#job .page-head", "Complete").await;
+    assert_eq!(anna.path().await, job);
     let losses = anna.script(LOSSES).await;
     let losses: Vec<f64> = losses.as_array().unwrap().iter().filter_map(Value::as_f64).collect();
     assert!(losses.last() < losses.first(), "the loss falls: {losses:?}");

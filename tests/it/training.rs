@@ -108,5 +108,8 @@ both! {
             sam.post(&format!("{path}/{act}"), json!({})).await.refused(404, "not_found");
         }
         assert_eq!(sam.get("/api/v1/training/jobs").await.ok().json()["total_count"], 0);
+        let run = format!("/training/runs/{}", first["run_uuid"].as_str().unwrap());
+        sam.page(&run).await.expect(404);
+        assert_eq!(anna.page(&run).await.ok().address, format!("/training/jobs/{}", first["job_id"]));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
@@ -230,6 +230,14 @@ pub async fn show_page(app: &App, visitor: &Visitor, job: JobId, refusal: Refusa
 /// `GET /training/jobs/{id}`
 pub async fn show(State(app): State<App>, visitor: Visitor, Path(job): Path<JobId>) -> Result<Response> {
     show_page(&app, &visitor, job, Refusal::default()).await
+}
+
+/// `GET /training/runs/{uuid}`: the same by the number that MLflow's clients know.
+pub async fn show_run(State(app): State<App>, visitor: Visitor, Path(run): Path<String>) -> Result<Redirect> {
+    let hidden = || Error::not_found("run", &run);
+    let job = store::by_run(&app.db, &run).await?.ok_or_else(hidden)?;
+    super::seen(&app, &visitor.actor, job).await.map_err(|_| hidden())?;
+    Ok(Redirect::to(&format!("/training/jobs/{job}")))
 }
 
 /// What is to be done with a job.

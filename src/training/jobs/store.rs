@@ -112,6 +112,14 @@ pub async fn view(conn: impl Into<Conn<'_>>, job: JobId) -> Result<Option<JobVie
         .await
 }
 
+pub async fn by_run(db: &Db, run: &str) -> Result<Option<JobId>, DbError> {
+    Query::new("SELECT job_id FROM training_jobs WHERE run_uuid = $1")
+        .bind(run)
+        .optional::<(JobId,)>(db)
+        .await
+        .map(|row| row.map(|row| row.0))
+}
+
 /// The parameters of these jobs, by job and name.
 pub async fn params(conn: impl Into<Conn<'_>>, jobs: &[JobId]) -> Result<Vec<(JobId, String, String)>, DbError> {
     Query::new(
