@@ -52,9 +52,9 @@ pub struct Lane {
     pub artifact_digest: Option<String>,
     /// What the job learnt from.
     pub dataset_id: Option<DatasetId>,
-    /// That data set's name.
+    /// That data set's name, or that of what a client says its run learnt from.
     pub dataset_name: Option<String>,
-    /// The SHA-256 of that data set.
+    /// The SHA-256 of that data set, or the digest that the client told.
     pub dataset_digest: Option<String>,
     /// The training job that it came from.
     pub job_id: Option<JobId>,

@@ -88,6 +88,34 @@ both! {
         assert!(search(&ada, "tags.`' OR 1=1 --` = ''' OR ''1''=''1'", &[], 5, "").await["runs"].is_null());
     }
 
+    async fn what_a_client_says_a_run_read_and_ran_is_its_lineage(t: T) {
+        let ada = t.admin().await;
+        t.region("UK").await;
+        ada.post(&format!("{API}/registered-models/create"), json!({ "name": "PD" })).await.ok();
+        let run = with_file(&ada, "model.onnx").await;
+        let input = |name: &str, context: &str| {
+            json!({ "tags": [{ "key": "mlflow.data.context", "value": context }],
+                    "dataset": { "name": name, "digest": format!("{name}-digest"), "source_type": "code", "source": "{}" } })
+        };
+        let inputs = json!({ "run_id": run, "datasets": [input("applications-2025", "eval"), input("applications-2026", "train")] });
+        ada.post(&format!("{API}/runs/log-inputs"), inputs).await.ok();
+        let tags = json!([{ "key": "mlflow.source.name", "value": "train.py" }, { "key": "mlflow.source.git.commit", "value": "3fa2c1" }]);
+        ada.post(&format!("{API}/runs/log-batch"), json!({ "run_id": run, "tags": tags })).await.ok();
+        let source = json!({ "name": "PD", "source": format!("runs:/{run}/model"), "run_id": run });
+        ada.post(&format!("{API}/model-versions/create"), source).await.ok();
+        let lane = ada.get("/api/v1/models/1/lineage").await.ok().json()["items"][0].clone();
+        assert_eq!((&lane["dataset_name"], &lane["dataset_digest"]), (&json!("applications-2026"), &json!("applications-2026-digest")));
+        assert_eq!(lane["dataset_id"], Value::Null, "it is not kept here");
+        let facts = ada.page("/training/jobs/1").await.ok().text("#job dl");
+        for told in ["applications-2025-digest to eval", "applications-2026-digest to train", "train.py, commit 3fa2c1"] {
+            assert!(facts.contains(told), "{told}: {facts}");
+        }
+        let said: Vec<(String,)> = t.rows("SELECT after FROM ledger_entries WHERE action = 'version.submitted'").await;
+        let said: Value = serde_json::from_str(&said[0].0).unwrap();
+        assert_eq!(said["lineage"]["inputs"][0]["digest"], "applications-2026-digest");
+        assert_eq!(said["lineage"]["code"], "train.py, commit 3fa2c1");
+    }
+
     async fn a_run_whose_version_was_released_is_evidence(t: T) {
         let ada = t.admin().await;
         t.region("UK").await;

@@ -4,12 +4,22 @@ use crate::db::{Db, DbError, Query, json_list};
 use crate::ids::{ModelId, VersionId};
 use crate::reports::lineage::{Lane, LineageDeployment, LineageRelease, MOST_SHOWN};
 
+/// What a client said that run `j` learnt from: the first to train on.
+const TOLD: &str = " FROM job_inputs i WHERE i.job_id = j.job_id
+    ORDER BY CASE i.context WHEN 'train' THEN 0 WHEN 'training' THEN 0 ELSE 1 END, i.name, i.digest LIMIT 1)";
+
 /// One page of versions and one more, the newest first, with what they came from and their validations.
 pub async fn page(db: &Db, model: ModelId, limit: i64, after: Option<(VersionId,)>) -> Result<Vec<Lane>, DbError> {
     Query::new(
         "SELECT v.version_id, v.number AS version_number, v.created_at, v.artifact_digest, d.dataset_id,
-                d.name AS dataset_name, d.digest AS dataset_digest, j.job_id, j.name AS job_name, j.state AS job_state,
-                q.request_id, q.state AS validation_state
+                j.job_id, j.name AS job_name, j.state AS job_state, q.request_id, q.state AS validation_state,
+                COALESCE(d.name, (SELECT i.name",
+    )
+    .push(TOLD)
+    .push(") AS dataset_name, COALESCE(d.digest, (SELECT i.digest")
+    .push(TOLD)
+    .push(
+        ") AS dataset_digest
          FROM versions v LEFT JOIN training_jobs j
              ON j.job_id = COALESCE(v.job_id, (SELECT r.job_id FROM training_jobs r WHERE r.run_uuid = v.run_uuid))
          LEFT JOIN datasets d ON d.dataset_id = j.dataset_id

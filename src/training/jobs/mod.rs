@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use super::points;
+use super::rules::Executor;
 use super::run::log::{self, LogPiece};
 use crate::app::App;
 use crate::artifacts::{self, Download};
 use crate::audit::Act;
+use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::identity::access::{self, sees_all_models};
 use crate::identity::{Action, Actor, Relation};
@@ -24,7 +26,7 @@ pub(super) mod store;
 mod view;
 
 pub use act::{create, delete, hold, refuse_evidence, retry, stop};
-pub use view::{JobDetail, JobFilter, JobList, JobRow, JobView};
+pub use view::{Input, JobDetail, JobFilter, JobList, JobRow, JobView, Origins};
 
 /// The jobs that a person sees, the newest first.
 ///
@@ -100,8 +102,24 @@ pub async fn lineage(act: &mut Act, job: JobId) -> Result<serde_json::Value> {
     let params: BTreeMap<_, _> = params.into_iter().take(LINEAGE_MOST).map(|(_, name, value)| (name, value)).collect();
     let metrics = points::latest(&mut act.tx, &[job]).await?;
     let metrics: BTreeMap<_, _> = metrics.into_iter().take(LINEAGE_MOST).map(|one| (one.name, one.value)).collect();
+    let Origins { inputs, code } = origins(&mut act.tx, &view).await?;
     Ok(serde_json::json!({ "job_id": job, "dataset": view.dataset_name, "dataset_digest": view.dataset_digest,
-        "code": view.code, "parameters": params, "metrics": metrics }))
+        "inputs": inputs, "code": code, "parameters": params, "metrics": metrics }))
+}
+
+/// What a job came from: of a run that was carried out elsewhere, what its client told.
+///
+/// # Errors
+/// Only failures of the database.
+pub(super) async fn origins(conn: impl Into<Conn<'_>>, job: &JobView) -> Result<Origins> {
+    if job.executor != Executor::Mlflow {
+        return Ok(Origins { inputs: Vec::new(), code: job.code.clone() });
+    }
+    let mut conn = conn.into();
+    let inputs = store::inputs(conn.again(), job.job_id, i64::try_from(LINEAGE_MOST).unwrap_or(0)).await?;
+    let source: Vec<String> = store::source(conn, job.job_id).await?.into_iter().map(|one| one.1).collect();
+    let code = job.code.clone().or_else(|| (!source.is_empty()).then(|| source.join(", commit ")));
+    Ok(Origins { inputs, code })
 }
 
 /// A piece of a job's log, from an offset on.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::form::JobForm;
-use super::{JobDetail, JobFilter, JobList, JobView, store};
+use super::{JobDetail, JobFilter, JobList, JobView, Origins, store};
 use crate::app::App;
 use crate::artifacts::attachment;
 use crate::audit::{self, LedgerLine};
@@ -55,6 +55,7 @@ struct ShowPage {
     shell: Shell,
     now: DateTime<Utc>,
     job: JobView,
+    origins: Origins,
     deploy: Option<DeployPanel>,
     /// The monitor, as HTML.
     monitor: String,
@@ -223,7 +224,8 @@ pub async fn show_page(app: &App, visitor: &Visitor, job: JobId, refusal: Refusa
     let events = audit::timeline_of(&app.db, "training_job", job.job_id).await?;
     let shell = Shell::new(app, visitor, "training", job.name.clone()).await?;
     let status = refusal.status();
-    let page = ShowPage { shell, now: app.now(), job, deploy, monitor, events, may_run, refusal };
+    let origins = super::origins(&app.db, &job).await?;
+    let page = ShowPage { shell, now: app.now(), job, origins, deploy, monitor, events, may_run, refusal };
     Ok((status, html(&page)?).into_response())
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::configure::Configuration;
-use super::{JobFilter, JobRow, JobView};
+use super::{Input, JobFilter, JobRow, JobView};
 use crate::db::{Conn, Db, DbError, Query, Tx, json_list};
 use crate::identity::access::RELATED_MODELS;
 use crate::ids::{ExperimentId, JobId, ModelId, UserId};
@@ -118,6 +118,29 @@ pub async fn by_run(db: &Db, run: &str) -> Result<Option<JobId>, DbError> {
         .optional::<(JobId,)>(db)
         .await
         .map(|row| row.map(|row| row.0))
+}
+
+/// What a client said that a run read, those to train on first.
+pub async fn inputs(conn: impl Into<Conn<'_>>, job: JobId, most: i64) -> Result<Vec<Input>, DbError> {
+    Query::new(
+        "SELECT name, digest, context FROM job_inputs WHERE job_id = $1
+         ORDER BY CASE context WHEN 'train' THEN 0 WHEN 'training' THEN 0 ELSE 1 END, name, digest",
+    )
+    .bind(job)
+    .limit(most)
+    .all(conn)
+    .await
+}
+
+/// The program that a client said it is, and the commit of its repository, by the names of their tags.
+pub async fn source(conn: impl Into<Conn<'_>>, job: JobId) -> Result<Vec<(String, String)>, DbError> {
+    Query::new(
+        "SELECT name, value FROM job_tags WHERE job_id = $1 AND name IN ('mlflow.source.name', 'mlflow.source.git.commit')
+         ORDER BY name DESC",
+    )
+    .bind(job)
+    .all(conn)
+    .await
 }
 
 /// The parameters of these jobs, by job and name.

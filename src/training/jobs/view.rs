@@ -100,6 +100,26 @@ pub struct JobDetail {
     pub metrics: Vec<Latest>,
 }
 
+/// A data set that a run read, as its client told it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// What tells its content from others', as the client computes it.
+    pub digest: String,
+    /// What for, such as `train` or `eval`.
+    pub context: Option<String>,
+}
+
+/// What a job came from, beside a data set that is kept here.
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    /// What it read.
+    pub inputs: Vec<Input>,
+    /// What code trained it.
+    pub code: Option<String>,
+}
+
 /// A row of the list.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct JobRow {

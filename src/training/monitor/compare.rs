@@ -94,7 +94,7 @@ async fn charts(app: &App, jobs: &[JobView]) -> Result<Vec<Chart>> {
         let name = format!("{} (job {})", job.name, job.job_id);
         by_metric.entry(series.name).or_default().push(Drawn::of(name, &series.rows));
     }
-    let drawn = by_metric.into_iter().filter(|(_, lines)| lines.iter().any(|line| !line.points.is_empty()));
+    let drawn = by_metric.into_iter().filter(|(_, lines)| lines.iter().any(Drawn::is_curve));
     Ok(drawn.take(MOST_CHARTS).map(|(name, lines)| overlay(&name, lines)).collect())
 }
 

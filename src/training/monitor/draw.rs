@@ -45,6 +45,12 @@ impl Drawn {
         Self { name, points }
     }
 
+    /// Whether there is more to see than one point.
+    #[must_use]
+    pub fn is_curve(&self) -> bool {
+        self.points.len() > 1
+    }
+
     /// The value at a step: that of the last point up to it.
     #[must_use]
     pub fn at(&self, step: i64) -> Option<f64> {
@@ -53,14 +59,24 @@ impl Drawn {
     }
 }
 
+/// How metrics of data that a job did not learn from begin, and those of data that it did.
+const HELD_OUT: [&str; 4] = ["validation_", "val_", "test_", "eval_"];
+const LEARNT: [&str; 2] = ["training_", "train_"];
+
+/// Whether a metric was measured on data that the job did not learn from.
+#[must_use]
+pub fn is_held_out(name: &str) -> bool {
+    HELD_OUT.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// What a metric is about: the validation's loss and the training's belong into one chart. That of single batches
 /// would hide them.
 fn subject(name: &str) -> &str {
-    let prefixes = ["validation_", "training_", "train_", "val_", "test_", "eval_"];
-    prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).filter(|rest| !rest.is_empty()).unwrap_or(name)
+    let mut prefixes = HELD_OUT.iter().chain(&LEARNT);
+    prefixes.find_map(|prefix| name.strip_prefix(prefix)).filter(|rest| !rest.is_empty()).unwrap_or(name)
 }
 
-/// The charts of a job: its losses first.
+/// The charts of a job: its losses first. What was measured once is no curve.
 #[must_use]
 pub fn charts(series: &[Series]) -> Vec<Chart> {
     let mut groups: BTreeMap<(bool, &str), Vec<Drawn>> = BTreeMap::new();
@@ -68,7 +84,7 @@ pub fn charts(series: &[Series]) -> Vec<Chart> {
         let about = subject(&one.name);
         groups.entry((about != "loss", about)).or_default().push(Drawn::of(one.name.clone(), &one.rows));
     }
-    let drawn = groups.into_iter().filter(|(_, lines)| lines.iter().any(|line| !line.points.is_empty()));
+    let drawn = groups.into_iter().filter(|(_, lines)| lines.iter().any(Drawn::is_curve));
     drawn.take(MOST_CHARTS).map(|((_, about), lines)| overlay(about, lines)).collect()
 }
 

@@ -38,6 +38,8 @@ const TABLE_STEPS: usize = 40;
 const TABLE_METRICS: usize = 10;
 /// How many drawn monitors are kept.
 const KEPT: usize = 64;
+/// How many metrics are told at a glance.
+const TOLD: usize = 12;
 
 /// What a drawn monitor is of: whatever changes one of these changes what is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +138,14 @@ fn packed(html: &str) -> Result<Bytes> {
 }
 
 impl Monitor<'_> {
+    /// The metrics that are told at a glance: those of data that it did not learn from first.
+    fn told(&self) -> Vec<&Latest> {
+        let mut told: Vec<_> = self.latest.iter().collect();
+        told.sort_by_key(|one| !draw::is_held_out(&one.name));
+        told.truncate(TOLD);
+        told
+    }
+
     /// How much is done, in percent.
     fn done(&self) -> Option<f64> {
         let share = match (self.job.step, self.job.steps, self.job.epoch, self.job.epochs) {

@@ -25,6 +25,13 @@ fn the_losses_of_training_and_validation_share_the_first_chart() {
 }
 
 #[test]
+fn what_was_measured_once_is_no_curve() {
+    let all = [series("auc", &[0.8]), series("loss", &[0.5, 0.4]), series("val_loss", &[0.6])];
+    let titles: Vec<_> = charts(&all).into_iter().map(|chart| chart.title.to_string()).collect();
+    assert_eq!(titles, ["loss"]);
+}
+
+#[test]
 fn a_metric_that_never_changes_is_a_line_and_not_a_hole() {
     let drawn = overlay("auc", vec![Drawn::of("auc".to_owned(), &series("auc", &[0.5, 0.5, 0.5]).rows)]);
     assert!(drawn.lines[0].path.starts_with('M') && !drawn.lines[0].path.contains("NaN"), "{}", drawn.lines[0].path);
