@@ -53,6 +53,18 @@ text_enum! {
     }
 }
 
+impl Executor {
+    /// What people call it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Builtin => "Builtin",
+            Self::Command => "Command",
+            Self::Mlflow => "MLflow",
+        }
+    }
+}
+
 text_enum! {
     /// Why a job ended otherwise than complete.
     pub enum Cause {

@@ -100,13 +100,15 @@ both! {
         let inputs = json!({ "run_id": run, "datasets": [input("applications-2025", "eval"), input("applications-2026", "train")] });
         ada.post(&format!("{API}/runs/log-inputs"), inputs).await.ok();
         let tags = json!([{ "key": "mlflow.source.name", "value": "train.py" }, { "key": "mlflow.source.git.commit", "value": "3fa2c1" }]);
-        ada.post(&format!("{API}/runs/log-batch"), json!({ "run_id": run, "tags": tags })).await.ok();
+        ada.post(&format!("{API}/runs/log-batch"), json!({ "run_id": run, "tags": tags, "params": [{ "key": "C", "value": "0.3" }] })).await.ok();
         let source = json!({ "name": "PD", "source": format!("runs:/{run}/model"), "run_id": run });
         ada.post(&format!("{API}/model-versions/create"), source).await.ok();
         let lane = ada.get("/api/v1/models/1/lineage").await.ok().json()["items"][0].clone();
         assert_eq!((&lane["dataset_name"], &lane["dataset_digest"]), (&json!("applications-2026"), &json!("applications-2026-digest")));
         assert_eq!(lane["dataset_id"], Value::Null, "it is not kept here");
-        let facts = ada.page("/training/jobs/1").await.ok().text("#job dl");
+        let page = ada.page("/training/jobs/1").await.ok();
+        assert_eq!(page.texts("#job table[class=table] td.wrap"), ["0.3"], "the parameters that the client told");
+        let facts = page.text("#job dl");
         for told in ["applications-2025-digest to eval", "applications-2026-digest to train", "train.py, commit 3fa2c1"] {
             assert!(facts.contains(told), "{told}: {facts}");
         }

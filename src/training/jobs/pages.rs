@@ -56,6 +56,7 @@ struct ShowPage {
     now: DateTime<Utc>,
     job: JobView,
     origins: Origins,
+    params: Vec<(JobId, String, String)>,
     deploy: Option<DeployPanel>,
     /// The monitor, as HTML.
     monitor: String,
@@ -139,10 +140,6 @@ impl ShowPage {
     fn size(&self) -> String {
         self.job.artifact_size.map(format::bytes).unwrap_or_default()
     }
-
-    fn params(&self) -> BTreeMap<String, String> {
-        self.job.configuration.params()
-    }
 }
 
 /// `GET /training/jobs`
@@ -225,7 +222,8 @@ pub async fn show_page(app: &App, visitor: &Visitor, job: JobId, refusal: Refusa
     let shell = Shell::new(app, visitor, "training", job.name.clone()).await?;
     let status = refusal.status();
     let origins = super::origins(&app.db, &job).await?;
-    let page = ShowPage { shell, now: app.now(), job, origins, deploy, monitor, events, may_run, refusal };
+    let params = store::params(&app.db, &[job.job_id]).await?;
+    let page = ShowPage { shell, now: app.now(), job, origins, params, deploy, monitor, events, may_run, refusal };
     Ok((status, html(&page)?).into_response())
 }
 

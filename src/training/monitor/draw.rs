@@ -45,10 +45,10 @@ impl Drawn {
         Self { name, points }
     }
 
-    /// Whether there is more to see than one point.
+    /// Whether there is more to see than the points of one step.
     #[must_use]
     pub fn is_curve(&self) -> bool {
-        self.points.len() > 1
+        self.points.first().map(|point| point.0) != self.points.last().map(|point| point.0)
     }
 
     /// The value at a step: that of the last point up to it.
@@ -76,7 +76,7 @@ fn subject(name: &str) -> &str {
     prefixes.find_map(|prefix| name.strip_prefix(prefix)).filter(|rest| !rest.is_empty()).unwrap_or(name)
 }
 
-/// The charts of a job: its losses first. What was measured once is no curve.
+/// The charts of a job: its losses first. What was measured at one step is no curve.
 #[must_use]
 pub fn charts(series: &[Series]) -> Vec<Chart> {
     let mut groups: BTreeMap<(bool, &str), Vec<Drawn>> = BTreeMap::new();

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 
 use super::jobs::{self, JobView};
 use super::points::{self, Latest, Recorded};
-use super::rules::JobState;
+use super::rules::{Executor, JobState};
 use super::run::log::LogPiece;
 use crate::app::App;
 use crate::error::{Error, Result};

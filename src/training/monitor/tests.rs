@@ -25,8 +25,11 @@ fn the_losses_of_training_and_validation_share_the_first_chart() {
 }
 
 #[test]
-fn what_was_measured_once_is_no_curve() {
-    let all = [series("auc", &[0.8]), series("loss", &[0.5, 0.4]), series("val_loss", &[0.6])];
+fn what_was_measured_at_one_step_is_no_curve() {
+    // Clients write the same point twice: for the run, and for the model that it logged.
+    let mut twice = series("score", &[0.7]);
+    twice.rows.extend_from_within(..);
+    let all = [series("auc", &[0.8]), series("loss", &[0.5, 0.4]), twice, series("val_loss", &[0.6])];
     let titles: Vec<_> = charts(&all).into_iter().map(|chart| chart.title.to_string()).collect();
     assert_eq!(titles, ["loss"]);
 }
