@@ -13,7 +13,7 @@ use super::{JobDetail, JobFilter, JobList, JobView, Origins, store};
 use crate::app::App;
 use crate::artifacts::attachment;
 use crate::audit::{self, LedgerLine};
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::identity::{Action, Role};
 use crate::ids::JobId;
 use crate::training::datasets;
@@ -236,8 +236,11 @@ pub async fn show(State(app): State<App>, visitor: Visitor, Path(job): Path<JobI
 pub async fn show_run(State(app): State<App>, visitor: Visitor, Path(run): Path<String>) -> Result<Redirect> {
     let hidden = || Error::not_found("run", &run);
     let job = store::by_run(&app.db, &run).await?.ok_or_else(hidden)?;
-    super::seen(&app, &visitor.actor, job).await.map_err(|_| hidden())?;
-    Ok(Redirect::to(&format!("/training/jobs/{job}")))
+    match super::seen(&app, &visitor.actor, job).await {
+        Ok(_) => Ok(Redirect::to(&format!("/training/jobs/{job}"))),
+        Err(error) if error.code() == &error::NOT_FOUND => Err(hidden()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What is to be done with a job.
